@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md lists the modules and the allowed imports between them.
 
 pub mod action;
+pub mod api_gateway;
 pub mod aws;
 pub mod cancel;
 pub mod cli;
@@ -39,7 +40,6 @@ pub mod refusals;
 pub mod report;
 pub mod resource;
 pub mod responses;
-pub mod rest_api;
 pub mod sandbox;
 pub mod secret;
 pub mod stack;

@@ -5,6 +5,7 @@ mod own_vpc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::api_gateway::{ApiTarget, AuthorizerSettings, Protocol};
 use crate::config::{
     CacheKind, Choice as _, Config, CredentialLocation, MetricSeries, Mode, NatMode, Vpc,
 };
@@ -44,8 +45,6 @@ use crate::resource::vpc;
 use crate::resource::vpc_endpoint::{self, VpcEndpoint};
 use crate::resource::{DynResource, Reference};
 use crate::responses::{LimitStatus, Responses};
-use crate::rest_api::ApiTarget;
-use crate::rest_api::AuthorizerSettings;
 use crate::secret::Secret;
 use crate::stored::Stored;
 
@@ -158,7 +157,8 @@ pub fn desired(
     nodes.push(authorizer.clone());
     nodes.push(reporter.clone());
     let api_authorizer = id(Kind::ApiAuthorizer, "main");
-    let asks = AuthorizerSettings::ours(&identity_source(config));
+    let protocol = facts.api.protocol;
+    let asks = AuthorizerSettings::of(protocol, &identity_source(config, protocol));
     nodes.push(Arc::new(FunctionAlias {
         function: authorizer,
         after,
@@ -742,13 +742,19 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
 
 /// Where API Gateway reads the credential: a request without it gets a 401, and the function is not
 /// invoked. Empty if the authorizer observes, so that every request invokes it.
-fn identity_source(config: &Config) -> String {
+fn identity_source(config: &Config, protocol: Protocol) -> String {
     if config.authorizer.mode == Mode::Observe {
         return AuthorizerSettings::NO_IDENTITY_SOURCE.to_owned();
     }
+    let prefix = match protocol {
+        Protocol::Rest => "method.request",
+        Protocol::Http => "$request",
+        Protocol::WebSocket => "route.request",
+    };
     let credentials = &config.threescale.credentials;
-    match credentials.location {
-        CredentialLocation::Header => format!("method.request.header.{}", credentials.name),
-        CredentialLocation::Query => format!("method.request.querystring.{}", credentials.name),
-    }
+    let place = match credentials.location {
+        CredentialLocation::Header => "header",
+        CredentialLocation::Query => "querystring",
+    };
+    format!("{prefix}.{place}.{}", credentials.name)
 }

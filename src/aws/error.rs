@@ -708,7 +708,7 @@ pub fn iam_action(operation: &str) -> String {
     match operation.split_once(':') {
         Some(("apigateway", call)) => {
             let verb = match call {
-                c if c.starts_with("Get") => "GET",
+                c if c.starts_with("Get") || c.starts_with("Export") => "GET",
                 c if c.starts_with("Create") => "POST",
                 c if c.starts_with("Update") => "PATCH",
                 c if c.starts_with("Delete") => "DELETE",

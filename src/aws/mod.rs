@@ -79,6 +79,7 @@ pub enum Idempotency {
 #[derive(Clone)]
 pub struct Aws {
     pub apigateway: aws_sdk_apigateway::Client,
+    pub apigatewayv2: aws_sdk_apigatewayv2::Client,
     pub cloudwatch: aws_sdk_cloudwatch::Client,
     pub ec2: aws_sdk_ec2::Client,
     pub elasticache: aws_sdk_elasticache::Client,
@@ -195,11 +196,15 @@ impl Aws {
     /// The clients of a configuration for this Region.
     async fn of(config: SdkConfig, region: String, sink: Sink) -> Self {
         let mut apigateway = aws_sdk_apigateway::config::Builder::from(&config);
+        let mut apigatewayv2 = aws_sdk_apigatewayv2::config::Builder::from(&config);
         if let Some(http) = config.http_client() {
-            apigateway = apigateway.http_client(nulls::without_nulls(http));
+            let http = nulls::without_nulls(http);
+            apigateway = apigateway.http_client(http.clone());
+            apigatewayv2 = apigatewayv2.http_client(http);
         }
         Self {
             apigateway: aws_sdk_apigateway::Client::from_conf(apigateway.build()),
+            apigatewayv2: aws_sdk_apigatewayv2::Client::from_conf(apigatewayv2.build()),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&config),
             ec2: aws_sdk_ec2::Client::new(&config),
             elasticache: aws_sdk_elasticache::Client::new(&config),
@@ -345,10 +350,15 @@ impl Aws {
                 cause: error.to_string(),
                 wait,
             });
-            match &self.cancel {
-                Some(cancel) => cancel.sleep(wait).await,
-                None => tokio::time::sleep(wait).await,
-            }
+            self.pause(wait).await;
+        }
+    }
+
+    /// Waits, or less if the run must stop.
+    pub async fn pause(&self, wait: Duration) {
+        match &self.cancel {
+            Some(cancel) => cancel.sleep(wait).await,
+            None => tokio::time::sleep(wait).await,
         }
     }
 

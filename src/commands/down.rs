@@ -17,6 +17,8 @@ use super::existing::{self, Absent};
 use super::removal::{Network, Removal, leave, left, look, work};
 use super::session::{connect, named_stack};
 use super::signals::Signals;
+use crate::api_gateway;
+use crate::api_gateway::AuthorizationType;
 use crate::cli::{DownArgs, Format, Global};
 use crate::engine::plan::Plan;
 use crate::error::{ExitStatus, Result};
@@ -29,8 +31,6 @@ use crate::report;
 use crate::report::style::Style;
 use crate::resource::api_attachment::{record, served};
 use crate::resource::{Context, RunOptions, stack_expiry};
-use crate::rest_api;
-use crate::rest_api::AuthorizationType;
 
 /// Runs `down`.
 pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<CommandOutcome> {
@@ -172,12 +172,11 @@ pub(super) async fn scope(cx: &Context) -> Result<Scope> {
         .into_iter()
         .map(|target| async move {
             // Only for the heading: neither a missing permission nor a service that does not answer matters.
-            let found = rest_api::find(cx.aws(), Some(&target.id), None);
+            let found = api_gateway::get(cx.aws(), target.api());
             let found = timeout(NAME_WITHIN, found).await.ok().and_then(Result::ok);
-            let name = found.and_then(|mut found| found.pop());
             ScopeApi {
+                name: found.flatten().map(|api| api.name),
                 id: target.id,
-                name: name.map(|api| api.name),
                 stage: target.stage,
             }
         });

@@ -9,6 +9,7 @@ use super::signals::Signals;
 use super::verification::verify;
 use super::verify::prove;
 use super::walk::apply;
+use crate::api_gateway::ApiTarget;
 use crate::cli::{RequestArgs, UpArgs};
 use crate::engine::observe::observe;
 use crate::engine::plan::plan;
@@ -18,7 +19,6 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::Context;
 use crate::resource::api_attachment::served;
-use crate::rest_api::ApiTarget;
 use crate::stack;
 use crate::verify::Before;
 

@@ -20,7 +20,7 @@ use crate::resource::adoption::{
     self, Adoption, Found, Setting, Slice, Subject, Wanted, adopt, candidates, is_adopted, judge,
 };
 use crate::resource::{Context, ResourceError, RunOptions};
-use crate::{rest_api, stack};
+use crate::{api_gateway, stack};
 
 /// How often the listings are read until they show the tags.
 const LOOKS: usize = 12;
@@ -111,7 +111,7 @@ async fn api(cx: &Context, config: &Config) -> Result<Option<String>> {
         ApiSelector::Id(id) => (Some(id.as_str()), None),
         ApiSelector::Name(name) => (None, Some(name.as_str())),
     };
-    let mut found = rest_api::find(cx.aws(), id, name).await?;
+    let mut found = api_gateway::find(cx.aws(), id, name).await?;
     Ok(found.pop().filter(|_| found.is_empty()).map(|api| api.id))
 }
 

@@ -7,7 +7,8 @@ use super::confirm::is_interactive;
 use super::input::file_name;
 use super::prompt::{Choice, ask, choose};
 use super::session::target;
-use crate::aws::Aws;
+use crate::api_gateway::{self, ListedStage};
+use crate::aws::{Aws, AwsError};
 use crate::cli::{Format, Global, InitArgs};
 use crate::code::Code;
 use crate::config::{
@@ -18,7 +19,6 @@ use crate::event::Sink;
 use crate::preflight;
 use crate::printable::line;
 use crate::report;
-use crate::rest_api;
 
 /// Runs `init`.
 pub(super) async fn run(global: &Global, args: &InitArgs, sink: Sink) -> Result<ExitStatus> {
@@ -152,7 +152,7 @@ async fn given_api(aws: Option<&Aws>, selector: ApiSelector) -> Result<Api> {
         ApiSelector::Id(id) => (Some(id.as_str()), None),
         ApiSelector::Name(name) => (None, Some(name.as_str())),
     };
-    let Some(found) = listed("APIs", rest_api::find(aws, id, name).await) else {
+    let Some(found) = listed("APIs", api_gateway::find(aws, id, name).await) else {
         return Ok(named);
     };
     match preflight::choose_api(&named.selector, &format!("Region {}", aws.region), &found) {
@@ -163,7 +163,7 @@ async fn given_api(aws: Option<&Aws>, selector: ApiSelector) -> Result<Api> {
         }),
         Err(mut text) => {
             // Only for the message, so that a missing permission does not matter.
-            if let (true, Ok(all)) = (found.is_empty(), rest_api::all(aws).await) {
+            if let (true, Ok(all)) = (found.is_empty(), api_gateway::all(aws).await) {
                 text.push_str(&preflight::other_api(&named.selector, &all));
             }
             Err(Error::refused(text)
@@ -176,7 +176,7 @@ async fn given_api(aws: Option<&Aws>, selector: ApiSelector) -> Result<Api> {
 /// The API that the user chooses.
 async fn choose_api(aws: Option<&Aws>) -> Result<Api> {
     let all = match aws {
-        Some(aws) => listed("APIs", rest_api::all(aws).await),
+        Some(aws) => listed("APIs", api_gateway::all(aws).await),
         None => None,
     };
     let Some(mut all) = all else {
@@ -206,15 +206,25 @@ async fn choose_api(aws: Option<&Aws>) -> Result<Api> {
     })
 }
 
+/// The stages of the API, of either protocol.
+async fn stages(aws: &Aws, id: &str) -> std::result::Result<Vec<ListedStage>, AwsError> {
+    let found = api_gateway::find(aws, Some(id), None).await?;
+    match found.first() {
+        Some(api) => api_gateway::stages(aws, api.api()).await,
+        None => Ok(Vec::new()),
+    }
+}
+
 /// The stage: as the flag says if the API has it, or the answer.
 async fn stage(aws: Option<&Aws>, api: &Api, given: Option<&str>) -> Result<String> {
     let stages = match (aws, &api.id) {
-        (Some(aws), Some(id)) => listed("stages", rest_api::stages_of(aws, id).await),
+        (Some(aws), Some(id)) => listed("stages", stages(aws, id).await),
         _ => None,
     };
     let is_known = stages.is_some();
     let stages = stages.unwrap_or_default().into_iter();
-    let stages: Vec<_> = stages.map(|(stage, _)| stage).collect();
+    let stages = stages.filter(|stage| stage.deployment.is_some());
+    let stages: Vec<_> = stages.map(|stage| stage.name).collect();
     if let Some(given) = given {
         if !is_known || stages.iter().any(|stage| stage == given) {
             return Ok(given.to_owned());

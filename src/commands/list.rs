@@ -18,7 +18,7 @@ use crate::resource::api_attachment::record;
 use crate::resource::billed::billed;
 use crate::resource::stacks::{self, Found};
 use crate::resource::{Context, ResourceError};
-use crate::{prices, report, rest_api};
+use crate::{api_gateway, prices, report};
 
 /// How many Regions are looked at concurrently.
 const REGIONS: usize = 8;
@@ -164,7 +164,7 @@ async fn of_region(
     stacks.found.retain(|_, found| is_listed(found));
     let mut api_names = BTreeMap::new();
     if stacks.found.values().any(|found| !found.targets.is_empty()) {
-        match rest_api::all(aws).await {
+        match api_gateway::all(aws).await {
             Ok(apis) => api_names.extend(apis.into_iter().map(|api| (api.id, api.name))),
             Err(error) if error.class == Class::Denied => {
                 notices.push(format!("the names of the APIs are not known: {error}"));

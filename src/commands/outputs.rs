@@ -1,10 +1,11 @@
 //! The outputs of a stack: what its user needs to know of it.
 
+use crate::api_gateway::target::DEFAULT_STAGE;
+use crate::api_gateway::{ApiTarget, Protocol};
 use crate::engine_version::describe;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{Context, Output, cache_group};
-use crate::rest_api::ApiTarget;
 use crate::stack;
 
 /// The outputs of a stack with resources of these ids, as far as they are known. `target`: the API it is attached to.
@@ -53,17 +54,23 @@ fn public_ips(cx: &Context, ids: impl Iterator<Item = LogicalId>) -> Vec<String>
 
 /// Where callers reach the API.
 pub(super) fn invoke_url(cx: &Context, target: &ApiTarget) -> String {
-    let ApiTarget { id, stage } = target;
-    match &cx.aws().endpoint_url {
-        Some(endpoint) => format!(
-            "{}/_aws/execute-api/{id}/{stage}/",
-            endpoint.trim_end_matches('/')
-        ),
-        None => format!(
-            "https://{id}.execute-api.{}.{}/{stage}/",
-            cx.names().region,
-            cx.aws().dns_suffix
-        ),
+    let ApiTarget { id, stage, .. } = target;
+    if let Some(endpoint) = &cx.aws().endpoint_url {
+        let endpoint = endpoint.trim_end_matches('/');
+        return format!("{endpoint}/_aws/execute-api/{id}/{stage}/");
+    }
+    let scheme = match target.protocol {
+        Protocol::Rest | Protocol::Http => "https",
+        Protocol::WebSocket => "wss",
+    };
+    let host = format!(
+        "{scheme}://{id}.execute-api.{}.{}/",
+        cx.names().region,
+        cx.aws().dns_suffix
+    );
+    match stage.as_str() {
+        DEFAULT_STAGE => host,
+        stage => format!("{host}{stage}/"),
     }
 }
 

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::confirm::announce;
+use crate::api_gateway::{self, ApiTarget, AuthorizationType, Deployment, MethodKey, deployments};
 use crate::aws::Class;
 use crate::cancel::CancelToken;
 use crate::cli::{Format, Global, RollbackArgs};
@@ -15,7 +16,6 @@ use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::Sink;
 use crate::lock::{self, ApiLocks, Held};
 use crate::report;
-use crate::resource::api_attachment::deployments::{Deployment, deployments};
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{
     RollbackTarget, RolledBack, other_mode, roll_back,
@@ -23,7 +23,6 @@ use crate::resource::api_attachment::rollback::{
 use crate::resource::api_attachment::served;
 use crate::resource::function_publication;
 use crate::resource::{ApiExclusion as _, Context, ResourceError};
-use crate::rest_api::{self, ApiTarget, AuthorizationType, MethodKey};
 
 /// Runs `rollback`.
 pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Result<ExitStatus> {
@@ -139,7 +138,7 @@ async fn refuse_other_mode(cx: &Context, target: &ApiTarget, to: &str) -> Result
 
 /// Names the methods that the stack protects and the stage serves without authorization.
 async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
-    let stage = rest_api::stage(cx, target).await?;
+    let stage = api_gateway::stage(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let is_open = |key: &MethodKey, authorization: &AuthorizationType| {
@@ -252,7 +251,7 @@ async fn with_left(
     text: String,
     current: &str,
 ) -> Result<String> {
-    let mut left = deployments(cx, target).await?;
+    let mut left = deployments(cx, target.api()).await?;
     left.retain(|found| found.id != current);
     Ok(format!("{text}; {}", listed(left)))
 }
@@ -292,6 +291,7 @@ mod tests {
             id: id.to_owned(),
             description: description.to_owned(),
             created: jiff::Timestamp::from_second(second).ok(),
+            is_automatic: false,
         };
         assert_eq!(listed(Vec::new()), "the API has no other deployment");
         let left = vec![made("a", "first", 0), made("b", "", 86_400)];

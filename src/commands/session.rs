@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 pub(super) use super::input::{file_name, load, named_stack};
 use super::input::{read_artifact, read_roots};
 use super::outputs;
+use crate::api_gateway::Api;
 use crate::aws::account::{CallerIdentity, Quota};
 use crate::aws::own_network::one_per_zone;
 use crate::aws::{Aws, AwsError, Class, Target, profile};
@@ -34,11 +35,10 @@ use crate::resource::{
     Context, DynResource, Home, ResourceError, RunOptions, cache_number, claims,
     function_publication, iam_role, parameter, stack_expiry,
 };
-use crate::rest_api::{ApiTarget, RestApi};
 use crate::secret::Secret;
 use crate::stack::{self, Facts, OwnVpc};
 use crate::verify::Key;
-use crate::{preflight, rest_api, threescale};
+use crate::{api_gateway, preflight, threescale};
 
 /// Everything a command works with.
 pub(super) struct Session {
@@ -46,7 +46,7 @@ pub(super) struct Session {
     pub cx: Context,
     pub facts: Facts,
     /// The API as it was described at the beginning.
-    pub api: RestApi,
+    pub api: Api,
     pub package: Arc<Package>,
     pub proof: Arc<SelfTestGate>,
     /// The deployment of `up`: what it may publish, and whether it was made.
@@ -177,7 +177,7 @@ impl Session {
             ApiSelector::Id(id) => (Some(id.as_str()), None),
             ApiSelector::Name(name) => (None, Some(name.as_str())),
         };
-        let (caller, apis) = tokio::join!(caller(&aws), rest_api::find(&aws, id, name));
+        let (caller, apis) = tokio::join!(caller(&aws), api_gateway::find(&aws, id, name));
         let caller = caller?;
         ensure_place(&config.place, &aws, &caller)?;
         let names = names(config.stack.as_str(), &aws, &caller);
@@ -188,7 +188,7 @@ impl Session {
             Ok(api) => api,
             Err(mut text) => {
                 // Only for the message, so that a missing permission does not matter.
-                if let (true, Ok(all)) = (is_missing, rest_api::all(&aws).await) {
+                if let (true, Ok(all)) = (is_missing, api_gateway::all(&aws).await) {
                     text.push_str(&preflight::other_api(&config.api.selector, &all));
                 }
                 let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
@@ -197,10 +197,7 @@ impl Session {
                 return Err(refusal_with(Code::ApiNotFound, &findings));
             }
         };
-        let target = ApiTarget {
-            id: api.id.clone(),
-            stage: config.api.stage.clone(),
-        };
+        let target = api.api().stage(&*config.api.stage);
         let cx = Context::new(
             aws,
             names.clone(),

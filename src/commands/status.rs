@@ -6,6 +6,8 @@ use super::input::{is_without_file, or_stack};
 use super::session::{Session, attached, connect, file_name, look_failed};
 use super::{existing, outputs};
 use crate::action::Action;
+use crate::api_gateway;
+use crate::api_gateway::{ApiTarget, AuthorizationType, MethodKey};
 use crate::aws::optional;
 use crate::cli::{Global, StatusArgs};
 use crate::code::Code;
@@ -29,8 +31,6 @@ use crate::resource::health_check::{self, Asked};
 use crate::resource::{
     Context, Identity, RunOptions, Unmanaged, api_authorizer, function_publication, stack_expiry,
 };
-use crate::rest_api;
-use crate::rest_api::{ApiTarget, AuthorizationType, MethodKey};
 use crate::{lock, preflight, prices, report};
 
 /// Runs `status`.
@@ -196,7 +196,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
     let (mut verification, mut ways) = ((None, None), Vec::new());
     let mut is_rolled_back = false;
     if let Some(target) = &seen.target {
-        match optional(rest_api::methods(cx, &target.id).await)? {
+        match optional(api_gateway::methods(cx, target.api()).await)? {
             Some(drafted) => {
                 if let Some(config) = config {
                     let (unmatched, noted) = preflight::patterns(config, &drafted);
@@ -219,7 +219,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                         found.describe(&target.stage)
                     ));
                 }
-                let stage = rest_api::stage(cx, target).await?;
+                let stage = api_gateway::stage(cx, target).await?;
                 if let (Some(Ok(())), Some(stage)) = (&verified, &*stage) {
                     verification = record::verification(cx, target, &stage.deployment_id).await?;
                 }
@@ -280,10 +280,7 @@ async fn doors(
 ) -> Result<(Vec<Door>, Vec<String>)> {
     let key = |row: &Method| MethodKey::new(row.path.clone(), row.method.clone());
     let protected = rows.iter().filter(|row| row.protected).map(key).collect();
-    let Some(api) = rest_api::find(cx.aws(), Some(&target.id), None)
-        .await?
-        .pop()
-    else {
+    let Some(api) = api_gateway::get(cx.aws(), target.api()).await? else {
         return Ok((Vec::new(), Vec::new()));
     };
     let at = |target: &ApiTarget| outputs::invoke_url(cx, target);
@@ -311,16 +308,16 @@ async fn methods(
     cx: &Context,
     target: &ApiTarget,
     config: Option<&Config>,
-    draft: &[rest_api::Method],
+    draft: &[api_gateway::Method],
 ) -> Result<Vec<Method>> {
-    let stage = rest_api::stage(cx, target).await?;
+    let stage = api_gateway::stage(cx, target).await?;
     let authorizer = cx
         .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
     let elsewhere = other_stacks::elsewhere(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     // A deployment shows that an authorizer protects a method. Only its export shows which authorizer.
-    let export = rest_api::export::export(cx, target).await?;
+    let export = api_gateway::export(cx, target).await?;
     let served_by_other = |key: &MethodKey| {
         let export = (*export).as_ref();
         let method = export.and_then(|export| export.methods.get(key));
@@ -382,7 +379,7 @@ async fn methods(
             remark,
         });
     }
-    let drafted: BTreeSet<_> = draft.iter().map(rest_api::Method::key).collect();
+    let drafted: BTreeSet<_> = draft.iter().map(api_gateway::Method::key).collect();
     for (key, authorization) in served.into_iter().flatten() {
         if !drafted.contains(key) {
             rows.push(Method {

@@ -2,6 +2,7 @@
 
 use super::existing;
 use super::session::Session;
+use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, Method};
 use crate::config::{Credentials, Mode};
 use crate::error::{Error, Result};
 use crate::id::LogicalId;
@@ -10,13 +11,12 @@ use crate::preflight;
 use crate::resource::api_attachment::{other_stacks, record, responses};
 use crate::resource::{Context, api_authorizer, function_publication};
 use crate::responses::{ACCESS_DENIED, LimitStatus};
-use crate::rest_api::{self, ApiTarget, AuthorizationType, Method, RestApi};
 use crate::verify::{Expectation, Refusals};
 
 /// What is verified.
 pub(super) struct VerifiedApi {
     pub(super) target: ApiTarget,
-    pub(super) api: RestApi,
+    pub(super) api: Api,
     pub(super) methods: Vec<(Method, Expectation)>,
     pub(super) credentials: Credentials,
     /// Whether a refusal has its reason: as the API is, and once it is deployed.
@@ -57,8 +57,7 @@ impl VerifiedApi {
         let stack = &cx.names().stack;
         let detached = || Error::refused(format!("stack {stack} is attached to no API"));
         let target = cx.api().ok_or_else(detached)?;
-        let mut found = rest_api::find(cx.aws(), Some(&target.id), None).await?;
-        let Some(api) = found.pop() else {
+        let Some(api) = api_gateway::get(cx.aws(), target.api()).await? else {
             let text = format!("API {} of stack {stack} no longer exists", target.id);
             return Err(Error::refused(text));
         };
@@ -123,7 +122,7 @@ impl VerifiedApi {
 /// The expected behavior of each method of the API.
 async fn meant(session: &Session, cx: &Context) -> Result<Vec<(Method, Expectation)>> {
     let target = &session.facts.api;
-    let all = rest_api::methods(cx, &target.id).await?;
+    let all = api_gateway::methods(cx, target.api()).await?;
     let elsewhere = other_stacks::elsewhere(cx, target).await?;
     let authorizer = cx
         .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
@@ -136,9 +135,9 @@ async fn meant(session: &Session, cx: &Context) -> Result<Vec<(Method, Expectati
 
 /// The same without a configuration. A method that another stack has in the draft may be protected in this stage only.
 async fn found_protected(cx: &Context, target: &ApiTarget) -> Result<Vec<(Method, Expectation)>> {
-    let all = rest_api::methods(cx, &target.id).await?;
-    let authorizers = rest_api::authorizers(cx, &target.id).await?;
-    let export = rest_api::export::export(cx, target).await?;
+    let all = api_gateway::methods(cx, target.api()).await?;
+    let authorizers = api_gateway::authorizers(cx, target.api()).await?;
+    let export = api_gateway::export(cx, target).await?;
     let is_ours = |method: &Method| {
         let mut ours = authorizers
             .iter()

@@ -7,6 +7,8 @@ use super::input::{is_without_file, or_stack};
 use super::outputs::invoke_url;
 use super::session::{Session, attached, connect};
 use super::verified_api::VerifiedApi;
+use crate::api_gateway;
+use crate::api_gateway::{Api, ApiTarget, AuthorizationType};
 use crate::cli::{Global, RequestArgs, VerifyArgs};
 use crate::code::Code;
 use crate::error::{Error, ExitStatus, Result};
@@ -17,8 +19,6 @@ use crate::preflight;
 use crate::report;
 use crate::resource::health_check::{self, Asked};
 use crate::resource::{Context, RunOptions, api_authorizer, function_publication};
-use crate::rest_api;
-use crate::rest_api::{ApiTarget, AuthorizationType, RestApi};
 use crate::verify::{self, Before, Check, Expectation, Fault, Key, Probe, Report, Row};
 
 /// Runs `verify`.
@@ -37,7 +37,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
             let session = session.map_err(|error| or_stack(global, error))?;
             session.observe(&session.cx).await?;
             let target = &session.facts.api;
-            if rest_api::stage(&session.cx, target).await?.is_none() {
+            if api_gateway::stage(&session.cx, target).await?.is_none() {
                 let text = preflight::missing_stage(&session.cx, target).await;
                 return Err(Error::refused(text).with_code(Code::StageNotFound));
             }
@@ -72,7 +72,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
 }
 
 /// API Gateway itself refuses every request. For a method that needs no API key of API Gateway, that is a fault.
-fn judge_forbidden(report: &mut Report, methods: &[(rest_api::Method, Expectation)]) {
+fn judge_forbidden(report: &mut Report, methods: &[(api_gateway::Method, Expectation)]) {
     let base = "there is no stage or base path at this URL, or a firewall refuses this machine";
     if methods.iter().all(|(method, _)| method.api_key_required) {
         report.notes.push(format!(
@@ -158,7 +158,7 @@ impl Requests {
 
     /// Asks the API how it answers before a change.
     pub(super) async fn ask_before(&self, cx: &Context) -> Result<Before> {
-        let stage = rest_api::stage(cx, &self.api.target).await?;
+        let stage = api_gateway::stage(cx, &self.api.target).await?;
         let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
         let open = served
             .into_iter()
@@ -224,7 +224,7 @@ pub(super) async fn prove(
 }
 
 /// Why the API cannot be called at its own address, if that is the case.
-fn unreachable(api: &RestApi, at_own_address: bool) -> Option<String> {
+fn unreachable(api: &Api, at_own_address: bool) -> Option<String> {
     if !at_own_address {
         return None;
     }
@@ -247,17 +247,17 @@ fn unreachable(api: &RestApi, at_own_address: bool) -> Option<String> {
 async fn misguarded(
     cx: &Context,
     target: &ApiTarget,
-    methods: &[(rest_api::Method, Expectation)],
+    methods: &[(api_gateway::Method, Expectation)],
 ) -> Result<Vec<Row>> {
     let cx = cx.fresh();
-    let export = rest_api::export::export(&cx, target).await?;
+    let export = api_gateway::export(&cx, target).await?;
     let stage = match &*export {
         Some(_) => None,
-        None => (*rest_api::stage(&cx, target).await?).clone(),
+        None => (*api_gateway::stage(&cx, target).await?).clone(),
     };
     let ours = |uri: &str| api_authorizer::is_ours(&cx, uri);
     // Information that the service does not return is not a fault.
-    let fault = |method: &rest_api::Method| {
+    let fault = |method: &api_gateway::Method| {
         let key = method.key();
         match &*export {
             Some(export) => export
@@ -270,7 +270,7 @@ async fn misguarded(
             }
         }
     };
-    let row = |method: &rest_api::Method| {
+    let row = |method: &api_gateway::Method| {
         Some(Row {
             label: method.label(),
             check: Check::Guard,
@@ -289,7 +289,7 @@ async fn misguarded(
 
 /// The fault of a protected method, according to the stage's export.
 fn exported(
-    served: &rest_api::export::Method,
+    served: &api_gateway::export::Method,
     ours: impl Fn(&str) -> bool,
 ) -> Option<(Fault, String)> {
     match (&served.authorizer_uri, &served.guard) {
@@ -330,10 +330,10 @@ mod tests {
     #[test]
     fn what_the_stage_serves_without_our_authorizer_is_a_fault() {
         let served = |uri: Option<&str>, guard: Option<&str>| {
-            let served = rest_api::export::Method {
+            let served = api_gateway::export::Method {
                 authorizer_uri: uri.map(str::to_owned),
                 guard: guard.map(str::to_owned),
-                ..rest_api::export::Method::default()
+                ..api_gateway::export::Method::default()
             };
             exported(&served, |uri| uri == "arn:ours").map(|(fault, _)| fault)
         };

@@ -11,11 +11,11 @@ use futures::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Mutex;
 
 use super::{Lock, wait};
+use crate::api_gateway::ApiTarget;
 use crate::aws::{AwsError, Class};
 use crate::cancel::CancelToken;
 use crate::error::Error;
 use crate::resource::{ApiExclusion, Context, ResourceError};
-use crate::rest_api::ApiTarget;
 
 /// The locks of the APIs that this run works on. Call [`ApiLocks::release`] before the end of the run.
 #[derive(Debug)]

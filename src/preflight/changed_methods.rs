@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::findings::{ChangedMethod, MethodChanges};
 use crate::action::Action;
+use crate::api_gateway::{ApiTarget, AuthorizationType, Method};
 use crate::engine::plan::Item;
 use crate::kind::Kind;
 use crate::resource::Field;
 use crate::resource::api_attachment::GUARDED;
 use crate::resource::api_attachment::record::Record;
-use crate::rest_api::{ApiTarget, AuthorizationType, Method};
 
 /// The methods that `items` protect or open. `wanted` are those to protect in `target`; `records` what the methods of each API
 /// and stage were before the stack.
@@ -92,10 +92,7 @@ mod tests {
     }
 
     fn target(stage: &str) -> ApiTarget {
-        ApiTarget {
-            id: "a1".to_owned(),
-            stage: stage.to_owned(),
-        }
+        ApiTarget::of_segment("a1", stage)
     }
 
     fn labels(methods: &[ChangedMethod]) -> Vec<String> {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::api_gateway::ApiTarget;
 use crate::code::Code;
 use crate::finding::Finding;
 use crate::prices::Costs;
-use crate::rest_api::ApiTarget;
 
 /// What is known before anything is changed.
 #[derive(Debug, Clone, Default)]

@@ -8,6 +8,8 @@ use super::meant::other_stage;
 use super::subject::Subject;
 use super::{access, encryption, mode, own_network, own_route, required_tags, rules, topic, ways};
 use crate::action::Action;
+use crate::api_gateway::rest::definition::POLICY;
+use crate::api_gateway::{self, ApiTarget, Method, MethodKey, Stage};
 use crate::aws::own_network::OwnNetwork;
 use crate::aws::{Class, optional};
 use crate::code::Code;
@@ -28,8 +30,6 @@ use crate::resource::security_group::SecurityGroups;
 use crate::resource::{
     Context, claims, function, function_publication, nat_instance, neighbors, vpc_endpoint,
 };
-use crate::rest_api::definition::POLICY;
-use crate::rest_api::{self, ApiTarget, Method, MethodKey, Stage};
 use crate::stack;
 
 /// Everything that can be known to go wrong with `plan`. `unmanaged` are the names that other resources have.
@@ -50,7 +50,7 @@ pub async fn gather(
         findings.costs = prices::of(plan, subject.config, &cx.names().region);
         findings.ready_in = duration::until_ready(plan);
     }
-    let stage = (*rest_api::stage(cx, &subject.facts.api).await?).clone();
+    let stage = (*api_gateway::stage(cx, &subject.facts.api).await?).clone();
     of_stage(subject, cx, stage.as_ref(), &mut findings).await;
     of_network(subject, cx, plan, &mut findings).await?;
     let boundary = access::boundary(subject, cx, plan).await?;
@@ -124,8 +124,9 @@ async fn of_stage(
 /// Says that the stage does not exist, and which one was probably meant.
 pub async fn missing_stage(cx: &Context, api: &ApiTarget) -> String {
     // Only for the message, so that a missing permission does not matter.
-    let stages = rest_api::stages(cx, &api.id).await.unwrap_or_default();
-    let stages: Vec<_> = stages.into_iter().map(|(name, _)| name).collect();
+    let stages = api_gateway::stages(cx.aws(), api.api()).await;
+    let stages = stages.unwrap_or_default().into_iter();
+    let stages: Vec<_> = stages.map(|stage| stage.name).collect();
     format!(
         "API {} has no stage {:?} with a deployment{}",
         api.id,
@@ -545,7 +546,7 @@ async fn of_methods(
 ) -> Result<Vec<ChangedMethod>> {
     let Subject { config, facts, .. } = subject;
     let api = &facts.api;
-    let all = optional(rest_api::methods(cx, &api.id).await)?.unwrap_or_default();
+    let all = optional(api_gateway::methods(cx, api.api()).await)?.unwrap_or_default();
     let authorizer = cx
         .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
@@ -565,7 +566,7 @@ async fn of_methods(
         );
         findings.block(Code::NothingProtected, [none]);
     }
-    let authorizers = rest_api::authorizers(cx, &api.id).await?;
+    let authorizers = api_gateway::authorizers(cx, api.api()).await?;
     let full = rules::authorizers(&authorizers, &facts.names.api_authorizer());
     findings.block(Code::QuotaExceeded, full);
     let observes = config.authorizer.mode == Mode::Observe;
@@ -625,7 +626,7 @@ async fn of_deployment(
     findings: &mut Findings,
 ) -> Result<()> {
     let api = &subject.facts.api;
-    if let Some(draft) = optional(rest_api::draft(cx, &api.id).await)? {
+    if let Some(draft) = optional(api_gateway::rest::methods::draft(cx, &api.id).await)? {
         findings.block(Code::MethodIncomplete, rules::without_integration(&draft));
     }
     let served = stage.and_then(|stage| stage.served.as_ref());

@@ -1,20 +1,20 @@
 //! What was probably meant where a name of the configuration is not found. Pure.
 
+use crate::api_gateway::Api;
 use crate::config::ApiSelector;
 use crate::nearest::nearest;
 use crate::printable::line;
-use crate::rest_api::RestApi;
 
 /// How many names a message lists.
 const LISTED: usize = 8;
 
 /// The end of a message about an API that is not found: the one that was probably meant, or those that there are.
-pub fn other_api(selector: &ApiSelector, all: &[RestApi]) -> String {
+pub fn other_api(selector: &ApiSelector, all: &[Api]) -> String {
     let (wanted, is_name) = match selector {
         ApiSelector::Id(id) => (id, false),
         ApiSelector::Name(name) => (name, true),
     };
-    let of = |api: &RestApi| match is_name {
+    let of = |api: &Api| match is_name {
         true => api.name.clone(),
         false => api.id.clone(),
     };
@@ -63,10 +63,10 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_told_or_else_what_there_is() {
-        let api = |name: &str, id: &str| RestApi {
+        let api = |name: &str, id: &str| Api {
             name: name.to_owned(),
             id: id.to_owned(),
-            ..RestApi::default()
+            ..Api::default()
         };
         let all = [
             api("orders-api", "a1b2c3d4e5"),

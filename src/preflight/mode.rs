@@ -1,10 +1,10 @@
 //! What the callers of the protected methods meet in each mode of the authorizer. Pure.
 
 use super::findings::{ChangedMethod, MethodChanges};
+use crate::api_gateway::ApiTarget;
 use crate::config::Mode;
 use crate::decision::guarded;
 use crate::responses::LimitStatus;
-use crate::rest_api::ApiTarget;
 
 /// The notice of a plan. `observed`: whether the live authorizer observes, if the stage uses it. `limits`: the status of a
 /// passed limit.
@@ -62,10 +62,7 @@ mod tests {
 
     #[test]
     fn the_mode_observe_opens_what_was_protected() {
-        let target = ApiTarget {
-            id: "a1".to_owned(),
-            stage: "prod".to_owned(),
-        };
+        let target = ApiTarget::of_segment("a1", "prod");
         let guarded = [ChangedMethod::new(&target, "GET /orders".to_owned())];
         let counts = |mode, observed| {
             let mut methods = MethodChanges {
@@ -110,10 +107,7 @@ mod tests {
 
     #[test]
     fn a_stack_that_leaves_a_stage_does_not_begin_to_observe() {
-        let left = [ApiTarget {
-            id: "a1".to_owned(),
-            stage: "prod".to_owned(),
-        }];
+        let left = [ApiTarget::of_segment("a1", "prod")];
         let said = blocker(Mode::Observe, Some(false), &left).expect("a blocker");
         assert!(said.contains("stage prod of API a1"), "{said}");
         for (mode, observed, left) in [

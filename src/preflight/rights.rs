@@ -7,6 +7,7 @@ use futures::future::try_join_all;
 use super::findings::Verdict;
 use super::subject::Subject;
 use crate::action::Action;
+use crate::api_gateway;
 use crate::config::{ApiSelector, Config};
 use crate::engine::plan::Plan;
 use crate::error::Result;
@@ -15,7 +16,6 @@ use crate::kind::Kind;
 use crate::permissions::table::Right;
 use crate::permissions::{self, Principal, Scope};
 use crate::resource::Context;
-use crate::rest_api;
 
 /// What the policies of who calls allow, as IAM simulates them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub async fn rights_of_new(
     let mut scope = Scope::of_config(cx.names().clone(), config);
     if let ApiSelector::Name(name) = &config.api.selector {
         // Without its id, the rights on it are not checked.
-        let found = rest_api::find(cx.aws(), None, Some(name)).await;
+        let found = api_gateway::find(cx.aws(), None, Some(name)).await;
         if let Ok([api]) = found.as_deref() {
             scope = scope.with_api(&api.id);
         }

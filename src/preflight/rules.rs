@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::action::Action;
+use crate::api_gateway::rest::definition::API_KEY_SOURCE;
+use crate::api_gateway::{Api, ApiTarget, AuthorizationType, Authorizer, Draft, Method, Stage};
 use crate::aws::account::{Address, Quota, QuotaKind};
 use crate::aws::tags;
 use crate::config::{ApiSelector, Config, Mode, Vpc};
@@ -21,19 +23,13 @@ use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
 use crate::resource::{Field, Phase, Unmanaged, cache, cache_group, nat_instance, parameter};
 use crate::responses::LimitStatus;
-use crate::rest_api::definition::API_KEY_SOURCE;
-use crate::rest_api::{ApiTarget, AuthorizationType, Authorizer, Draft, Method, RestApi, Stage};
 use crate::stack;
 
 /// Selects the API that the configuration names. `place`: where it was looked for.
 ///
 /// # Errors
 /// One line that lists what was found instead.
-pub fn choose_api(
-    selector: &ApiSelector,
-    place: &str,
-    found: &[RestApi],
-) -> Result<RestApi, String> {
+pub fn choose_api(selector: &ApiSelector, place: &str, found: &[Api]) -> Result<Api, String> {
     let wanted = match selector {
         ApiSelector::Id(id) => format!("id {id}"),
         ApiSelector::Name(name) => format!("name {name}"),
@@ -397,7 +393,7 @@ pub fn patterns(config: &Config, all: &[Method]) -> (Vec<String>, Vec<String>) {
 }
 
 /// Says where the source of the keys of usage plans and `api.usage_key` do not fit together.
-pub fn usage_key(config: &Config, api: &RestApi, wanted: &[Method]) -> Option<String> {
+pub fn usage_key(config: &Config, api: &Api, wanted: &[Method]) -> Option<String> {
     let from_authorizer = api.settings.get(API_KEY_SOURCE) == Some(&json!("AUTHORIZER"));
     match (from_authorizer, config.api.usage_key) {
         (true, None) => {
@@ -509,7 +505,7 @@ pub fn canary(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
 }
 
 /// Warns that another tool created the API and may undo this stack's changes.
-pub fn maker(api: &RestApi) -> Option<String> {
+pub fn maker(api: &Api) -> Option<String> {
     let maker = undeployed_changes::maker(&api.tags)?;
     Some(format!(
         "API {} is managed by {maker}: its next deployment may remove the authorizer; `threescale-gw status` shows it, `up` repairs it",
@@ -596,13 +592,13 @@ mod tests {
 
     #[test]
     fn an_api_must_be_there_and_be_one() {
-        let api = |id: &str| RestApi {
+        let api = |id: &str| Api {
             id: id.to_owned(),
             name: "orders-api".to_owned(),
-            ..RestApi::default()
+            ..Api::default()
         };
         let place = "account 123456789012 and Region eu-west-1";
-        let choose = |found: &[RestApi]| choose_api(&config("").api.selector, place, found);
+        let choose = |found: &[Api]| choose_api(&config("").api.selector, place, found);
         assert_eq!(
             choose(&[]).err().as_deref(),
             Some(
@@ -791,13 +787,13 @@ mod tests {
 
     #[test]
     fn keys_of_usage_plans_come_from_where_the_api_expects_them() {
-        let api = |source: Option<&str>| RestApi {
+        let api = |source: Option<&str>| Api {
             id: "a1b2c3d4e5".to_owned(),
             settings: source
                 .map(|source| (API_KEY_SOURCE, json!(source)))
                 .into_iter()
                 .collect(),
-            ..RestApi::default()
+            ..Api::default()
         };
         let required = Method {
             api_key_required: true,

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::style::Style;
+use crate::api_gateway::ApiTarget;
 use crate::expiry::{self, Expiry};
 use crate::prices;
 use crate::principal;
 use crate::printable::line;
-use crate::rest_api::ApiTarget;
 
 /// A stack.
 #[derive(Debug, Clone, Default)]
@@ -326,10 +326,7 @@ mod tests {
     }
 
     fn row(stack: &str, name: &str) -> Row {
-        let target = ApiTarget {
-            id: "a1b2c3d4e5".to_owned(),
-            stage: "prod".to_owned(),
-        };
+        let target = ApiTarget::of_segment("a1b2c3d4e5", "prod");
         Row {
             stack: stack.to_owned(),
             region: "us-east-1".to_owned(),

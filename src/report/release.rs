@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::style::Style;
+use crate::api_gateway::{ApiTarget, AuthorizationType, Method};
 use crate::names::Names;
 use crate::printable::line;
 use crate::resource::release::Tagged;
-use crate::rest_api::{ApiTarget, AuthorizationType, Method};
 
 /// What is released.
 #[derive(Debug, Clone, Default, PartialEq)]

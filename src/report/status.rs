@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::plan::id_width;
 use super::style::Style;
 use crate::action::Action;
+use crate::api_gateway::AuthorizationType;
 use crate::decision::guarded;
 use crate::engine::plan::Item;
 use crate::expiry::{self, Expiry};
@@ -17,7 +18,6 @@ use crate::prices;
 use crate::printable::line;
 use crate::resource::doors::Door;
 use crate::resource::{Phase, health_check};
-use crate::rest_api::AuthorizationType;
 
 /// A method of the API as callers see it.
 #[derive(Debug, Clone)]

@@ -6,26 +6,28 @@
 
 use std::sync::Arc;
 
-use aws_sdk_apigateway::types::{AuthorizerType, Op, PatchOperation};
-
 use super::api_attachment::{deleted_api, record};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, Unmanaged, function_permission,
 };
+use crate::api_gateway::{self, ApiTarget, Authorizer, AuthorizerSettings, authorizers, change};
 use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
 use crate::resource::health_check::SelfTestGate;
-use crate::rest_api::{ApiTarget, Authorizer, AuthorizerSettings, authorizers};
 
 const AUTHORIZER: Field = Field::Property("authorizer");
 const IDENTITY_SOURCE: Field = Field::Property("identity source");
 const INVOKES: Field = Field::Property("invokes");
 const RECORD: Field = Field::Property("record");
 const RESULT_TTL: Field = Field::Property("result TTL");
+const PAYLOAD_FORMAT: Field = Field::Property("payload format");
 const TYPE: Field = Field::Property("type");
+
+/// The type of an authorizer that receives the whole request.
+const REQUEST: &str = "REQUEST";
 
 /// The actual authorizer, or at least the head of its record.
 #[derive(Debug, Clone)]
@@ -69,7 +71,7 @@ fn address(cx: &Context, function: &str) -> String {
 pub fn identify(kind: Kind, cx: &Context, target: &ApiTarget) -> LogicalId {
     match cx.api() {
         Some(api) if api != target => {
-            LogicalId::new(kind, format!("{}-{}", target.id, target.stage))
+            LogicalId::new(kind, format!("{}-{}", target.id, target.segment()))
         }
         _ => LogicalId::new(kind, "main"),
     }
@@ -96,19 +98,16 @@ impl ResourceKind for ApiAuthorizers {
         }
         // Without a record, the stage is not known. It does not matter for the authorizer.
         let lost = function_permission::unrecorded_apis(cx).await?;
-        let lost = lost
-            .into_iter()
-            .filter(|id| cx.api().is_none_or(|api| api.id != *id))
-            .map(|id| ApiTarget {
-                id,
-                stage: String::new(),
-            });
-        targets.extend(lost);
+        for id in lost {
+            if cx.api().is_none_or(|api| api.id != id) {
+                targets.push(api_gateway::identify(cx, &id).await?.stage(""));
+            }
+        }
         for target in targets {
             let has_head = records
                 .get(&target)
                 .is_some_and(|record| record.head.is_some());
-            let all = authorizers(cx, &target.id).await?;
+            let all = authorizers(cx, target.api()).await?;
             let named = all
                 .iter()
                 .find(|authorizer| authorizer.name == cx.names().api_authorizer());
@@ -166,20 +165,11 @@ impl ResourceKind for ApiAuthorizers {
             .api()
             .is_some_and(|api| api.id == actual.target.id && *api != actual.target);
         if let Some(authorizer) = actual.authorizer.as_ref().filter(|_| !stays) {
-            let request = cx
-                .aws()
-                .apigateway
-                .delete_authorizer()
-                .rest_api_id(&actual.target.id)
-                .authorizer_id(&authorizer.id);
-            let deleted = optional(
-                cx.aws()
-                    .change("apigateway:DeleteAuthorizer", || request.clone().send())
-                    .await,
-            );
+            let deleted =
+                optional(change::delete_authorizer(cx, actual.target.api(), &authorizer.id).await);
             if let Err(error) = deleted {
                 let error = error.into();
-                if !deleted_api::is_deleted(cx, &actual.target.id, &error).await? {
+                if !deleted_api::is_deleted(cx, actual.target.api(), &error).await? {
                     return Err(error);
                 }
             }
@@ -227,13 +217,18 @@ impl Resource for ApiAuthorizer {
         if authorizer.uri != uri(cx) {
             diff.field(INVOKES, "the function", format!("its alias {LIVE}"));
         }
-        diff.field(TYPE, &authorizer.kind, AuthorizerType::Request.as_str());
+        diff.field(TYPE, &authorizer.kind, REQUEST);
         diff.field(
             IDENTITY_SOURCE,
             source_text(&authorizer.identity_source),
             source_text(&self.asks.identity_source),
         );
         diff.field(RESULT_TTL, authorizer.ttl, self.asks.ttl);
+        diff.field(
+            PAYLOAD_FORMAT,
+            &authorizer.payload_format,
+            &self.asks.payload_format,
+        );
         diff
     }
 
@@ -245,24 +240,11 @@ impl Resource for ApiAuthorizer {
         // First: by its record, the next run knows for which API a killed one has left its lock.
         record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
         cx.enter_api(&self.api).await?;
-        let request = cx
-            .aws()
-            .apigateway
-            .create_authorizer()
-            .rest_api_id(&self.api.id)
-            .name(cx.names().api_authorizer())
-            .r#type(AuthorizerType::Request)
-            .authorizer_uri(uri(cx))
-            .set_identity_source(
-                Some(self.asks.identity_source.clone()).filter(|text| !text.is_empty()),
-            )
-            .authorizer_result_ttl_in_seconds(self.asks.ttl);
-        let created = cx
-            .aws()
-            .call_non_idempotent("apigateway:CreateAuthorizer", || request.clone().send())
-            .await;
-        let created = created.map(|_| ()).map_err(ResourceError::from);
-        deleted_api::explained(cx, &self.api.id, created).await
+        let name = cx.names().api_authorizer();
+        let created =
+            change::create_authorizer(cx, self.api.api(), &name, &uri(cx), &self.asks).await;
+        let created = created.map_err(ResourceError::from);
+        deleted_api::explained(cx, self.api.api(), created).await
     }
 
     async fn update(
@@ -278,30 +260,9 @@ impl Resource for ApiAuthorizer {
             record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
         }
         cx.enter_api(&self.api).await?;
-        let replace = |path: &str, value: &str| {
-            PatchOperation::builder()
-                .op(Op::Replace)
-                .path(path)
-                .value(value)
-                .build()
-        };
-        let request = cx
-            .aws()
-            .apigateway
-            .update_authorizer()
-            .rest_api_id(&self.api.id)
-            .authorizer_id(&authorizer.id)
-            .patch_operations(replace("/type", AuthorizerType::Request.as_str()))
-            .patch_operations(replace("/authorizerUri", &uri(cx)))
-            .patch_operations(replace("/identitySource", &self.asks.identity_source))
-            .patch_operations(replace(
-                "/authorizerResultTtlInSeconds",
-                &self.asks.ttl.to_string(),
-            ));
-        let updated = cx
-            .aws()
-            .change("apigateway:UpdateAuthorizer", || request.clone().send())
-            .await;
-        deleted_api::explained(cx, &self.api.id, updated.map_err(ResourceError::from)).await
+        let updated =
+            change::update_authorizer(cx, self.api.api(), &authorizer.id, &uri(cx), &self.asks)
+                .await;
+        deleted_api::explained(cx, self.api.api(), updated.map_err(ResourceError::from)).await
     }
 }

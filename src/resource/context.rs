@@ -7,12 +7,12 @@ use super::error::ResourceError;
 use super::exclusion::{ApiExclusion, StackLock};
 use super::listing_cache::ListingCache;
 use super::state::Output;
+use crate::api_gateway::ApiTarget;
 use crate::aws::{Aws, tags};
 use crate::cancel::CancelToken;
 use crate::event::{Event, Sink};
 use crate::id::LogicalId;
 use crate::names::Names;
-use crate::rest_api::ApiTarget;
 
 /// The network that the configuration asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

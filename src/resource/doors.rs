@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Context, ResourceError};
+use crate::api_gateway::rest::domains::{self, Mapping};
+use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, MethodKey, Served};
 use crate::aws::Class;
-use crate::rest_api::domains::{self, Mapping};
-use crate::rest_api::{self, ApiTarget, AuthorizationType, MethodKey, RestApi, Served};
 
 /// A way past the authorizer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -111,19 +111,20 @@ fn leading_to(mappings: Vec<Mapping>, stages: &[String]) -> Vec<Door> {
 /// The errors of the services.
 pub async fn doors(
     cx: &Context,
-    api: &RestApi,
+    api: &Api,
     target: &ApiTarget,
     protected: &BTreeSet<MethodKey>,
     at: impl Fn(&ApiTarget) -> String,
 ) -> Result<(Vec<Door>, Vec<String>), ResourceError> {
     let (mut doors, mut unknown, mut open) = (Vec::new(), Vec::new(), Vec::new());
     let is_reachable = !api.private && !api.default_endpoint_disabled;
-    for (stage, deployment) in rest_api::stages(cx, &target.id).await? {
-        if stage == target.stage {
+    for stage in api_gateway::stages(cx.aws(), target.api()).await? {
+        let Some(deployment) = stage.deployment.filter(|_| stage.name != target.stage) else {
             continue;
-        }
-        let (_, served) = rest_api::deployment(cx, &target.id, &deployment).await?;
-        let Some(served) = served else {
+        };
+        let stage = stage.name;
+        let other = target.api().stage(&*stage);
+        let Some(served) = api_gateway::served(cx, &other, &deployment).await? else {
             unknown.push(format!("what stage {stage} serves is not known"));
             continue;
         };
@@ -131,10 +132,6 @@ pub async fn doors(
         if methods.is_empty() {
             continue;
         }
-        let other = ApiTarget {
-            id: target.id.clone(),
-            stage: stage.clone(),
-        };
         open.push(stage.clone());
         doors.push(Door::Stage {
             stage,

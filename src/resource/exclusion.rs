@@ -5,7 +5,7 @@ use std::fmt;
 use futures::future::BoxFuture;
 
 use super::error::ResourceError;
-use crate::rest_api::ApiTarget;
+use crate::api_gateway::ApiTarget;
 
 /// The exclusion of other stacks from the APIs that this run changes.
 pub trait ApiExclusion: fmt::Debug + Send + Sync {

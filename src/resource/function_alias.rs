@@ -21,11 +21,11 @@ use super::{
     Context, Diff, Field, Identity, Listing, NEW, Phase, Resource, ResourceError, ResourceKind,
     former_rules, last_delivery, parameter, secret_encryption, usage,
 };
+use crate::api_gateway::AuthorizerSettings;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
 use crate::resource::health_check::SelfTestGate;
-use crate::rest_api::AuthorizerSettings;
 
 const FUNCTION: Field = Field::Property("function");
 /// Of a secret.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use crate::api_gateway::AuthorizationType;
 use crate::engine_version::EngineVersion;
-use crate::rest_api::AuthorizationType;
 
 /// The placeholder for an id that is unknown until the resource exists.
 pub const NEW: &str = "(new)";

@@ -11,13 +11,13 @@ use aws_sdk_ssm::types::ParameterStringFilter;
 use jiff::Timestamp;
 
 use super::parameter::{EXPIRES, NAMES_PER_CALL};
+use crate::api_gateway::ApiTarget;
 use crate::aws::kept::timestamp;
 use crate::aws::paginate::pages;
 use crate::aws::{Aws, AwsError, Class, tags};
 use crate::expiry::Expiry;
 use crate::names;
 use crate::resource::release;
-use crate::rest_api::ApiTarget;
 
 /// What the account shows of a stack without reading its resources.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,10 +104,7 @@ fn of_parameters(parameters: &[Listed]) -> BTreeMap<String, Found> {
         found.is_temporary |= name == EXPIRES;
         let parts: Vec<_> = name.split('/').collect();
         if let ["attachment", api, stage, _] = parts[..] {
-            found.targets.insert(ApiTarget {
-                id: api.to_owned(),
-                stage: stage.to_owned(),
-            });
+            found.targets.insert(ApiTarget::of_segment(api, stage));
         }
         // The date of an overwritten parameter is that of its last value.
         let is_older = |written: &Timestamp| found.created.is_none_or(|then| *written < then);
@@ -258,10 +255,7 @@ mod tests {
         assert_eq!(names, ["gone", "half", "orders", "pr-7"]);
         let released = found.values().filter(|found| found.is_released);
         assert_eq!(released.count(), 1);
-        let target = ApiTarget {
-            id: "a1".to_owned(),
-            stage: "prod".to_owned(),
-        };
+        let target = ApiTarget::of_segment("a1", "prod");
         assert_eq!(
             found["orders"],
             Found {

@@ -1,8 +1,8 @@
 //! The requests that show whether an API is protected. Pure.
 
 use super::report::Check;
+use crate::api_gateway::Method;
 use crate::config::{CredentialLocation, Credentials};
-use crate::rest_api::Method;
 use crate::secret::Secret;
 
 /// The value of path parameters, and a key that no application has.

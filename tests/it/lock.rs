@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use threescale_gw::api_gateway::ApiTarget;
 use threescale_gw::aws::{Aws, Target};
 use threescale_gw::cancel::CancelToken;
 use threescale_gw::error::ExitStatus;
@@ -14,7 +15,6 @@ use threescale_gw::event::Sink;
 use threescale_gw::lock::{self, ApiLocks, Lock, Pace};
 use threescale_gw::names::Names;
 use threescale_gw::resource::{ApiExclusion as _, Context, ResourceError};
-use threescale_gw::rest_api::ApiTarget;
 use threescale_gw::secret::{AccessKey, Secret};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -718,10 +718,7 @@ async fn an_api_is_left_when_the_last_work_on_it_has_ended() {
         let cx = run_on(&aws, stack);
         ApiLocks::new(&cx, &forever(), Duration::ZERO)
     };
-    let at = |stage: &str| ApiTarget {
-        id: "abc".to_owned(),
-        stage: stage.to_owned(),
-    };
+    let at = |stage: &str| ApiTarget::of_segment("abc", stage);
     let (one, other) = (locks("orders"), locks("partners"));
     assert_eq!(one.enter(&at("prod")).await, Ok(true));
     assert_eq!(one.enter(&at("prod")).await, Ok(false));
@@ -755,10 +752,7 @@ async fn an_api_is_left_when_the_last_work_on_it_has_ended() {
 #[tokio::test]
 async fn a_wait_for_another_stack_ends_with_the_run() {
     let (_, aws) = Store::serve().await;
-    let target = ApiTarget {
-        id: "abc".to_owned(),
-        stage: "prod".to_owned(),
-    };
+    let target = ApiTarget::of_segment("abc", "prod");
     let one = ApiLocks::new(&run_on(&aws, "orders"), &forever(), LONG_WAIT);
     assert_eq!(one.enter(&target).await, Ok(true));
     let cancel = forever();

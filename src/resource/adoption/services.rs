@@ -4,10 +4,10 @@ use aws_sdk_elasticache::types::{CacheCluster, CacheSubnetGroup};
 use aws_sdk_lambda::types::FunctionConfiguration;
 
 use super::found;
+use crate::api_gateway;
 use crate::aws::paginate::pages;
 use crate::aws::{AwsError, Class};
 use crate::resource::{Context, ResourceError};
-use crate::rest_api;
 
 /// Notes what cannot be listed.
 pub(super) fn note(cx: &Context, what: &str, error: &AwsError) {
@@ -148,7 +148,8 @@ pub(super) async fn authorizers(
     let Some(api) = api else {
         return Ok(Vec::new());
     };
-    let authorizers = rest_api::authorizers(cx, api).await?;
+    let api = api_gateway::identify(cx, api).await?;
+    let authorizers = api_gateway::authorizers(cx, api).await?;
     let invoking: Vec<_> = authorizers
         .iter()
         .filter(|one| one.uri.contains(":lambda:"))
@@ -156,15 +157,15 @@ pub(super) async fn authorizers(
     if invoking.is_empty() {
         return Ok(Vec::new());
     }
-    let methods = rest_api::methods(cx, api).await?;
-    let authorizer = |one: &rest_api::Authorizer| found::Authorizer {
+    let methods = api_gateway::methods(cx, api).await?;
+    let authorizer = |one: &api_gateway::Authorizer| found::Authorizer {
         id: one.id.clone(),
         name: one.name.clone(),
         kind: one.kind.clone(),
         methods: methods
             .iter()
             .filter(|method| method.authorizer_id.as_ref() == Some(&one.id))
-            .map(rest_api::Method::label)
+            .map(api_gateway::Method::label)
             .collect(),
     };
     Ok(invoking.into_iter().map(authorizer).collect())

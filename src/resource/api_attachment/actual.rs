@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::record::{self, Record, ResponseBackup};
 use super::{marker, missing_record, other_stacks, restored};
+use crate::api_gateway::export::ExportedAuthorizer;
+use crate::api_gateway::{
+    self, ApiTarget, AuthorizationType, Authorizer, Method, MethodKey, Response, Stage,
+};
 use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{Context, ResourceError, api_authorizer};
-use crate::rest_api::export::ExportedAuthorizer;
-use crate::rest_api::{
-    self, ApiTarget, AuthorizationType, Authorizer, Method, MethodKey, Response, Stage,
-};
 
 /// The actual state of an attachment: the record, the API's draft, and what the stage serves.
 #[derive(Debug, Clone)]
@@ -90,11 +90,11 @@ impl Actual {
         target: &ApiTarget,
         record: Record,
     ) -> Result<Self, ResourceError> {
-        let authorizers = rest_api::authorizers(cx, &target.id).await?;
+        let authorizers = api_gateway::authorizers(cx, target.api()).await?;
         let authorizer = authorizers
             .iter()
             .find(|authorizer| authorizer.name == cx.names().api_authorizer());
-        let stage = (*rest_api::stage(cx, target).await?).clone();
+        let stage = (*api_gateway::stage(cx, target).await?).clone();
         let mut of_other_stages = Vec::new();
         let mut unrecorded_responses = BTreeMap::new();
         for (other, theirs) in record::all(cx).await? {
@@ -113,7 +113,7 @@ impl Actual {
                 })
         });
         let export = match others_serve_us {
-            true => (*rest_api::export::export(cx, target).await?).clone(),
+            true => (*api_gateway::export(cx, target).await?).clone(),
             false => None,
         };
         let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
@@ -135,7 +135,7 @@ impl Actual {
             .map(|(key, _)| key.clone())
             .collect();
         // Without the API there is nothing to read or restore.
-        let methods = optional(rest_api::methods(cx, &target.id).await)?;
+        let methods = optional(api_gateway::methods(cx, target.api()).await)?;
         let mut actual = Self {
             id: api_authorizer::identify(Kind::ApiAttachment, cx, target),
             target: target.clone(),
@@ -152,12 +152,12 @@ impl Actual {
             authorizers: Arc::clone(&authorizers),
             elsewhere: other_stacks::elsewhere(cx, target).await?,
             held_elsewhere: other_stacks::held_elsewhere(cx, target).await?,
-            shared_responses: other_stacks::others(cx, &target.id)
+            shared_responses: other_stacks::others(cx, target.api())
                 .await?
                 .iter()
                 .flat_map(|other| other.responses.clone())
                 .collect(),
-            responses: (*rest_api::responses(cx, &target.id).await?).clone(),
+            responses: (*api_gateway::responses(cx, target.api()).await?).clone(),
             unrecorded_responses,
         };
         let lost = actual
@@ -179,7 +179,7 @@ impl Actual {
     /// The same with the stage as it is now: others may have deployed it since it was read.
     pub(super) async fn with_current_stage(&self, cx: &Context) -> Result<Self, ResourceError> {
         let cx = cx.fresh();
-        let stage = (*rest_api::stage(&cx, &self.target).await?).clone();
+        let stage = (*api_gateway::stage(&cx, &self.target).await?).clone();
         let deployment = |stage: &Option<Stage>| {
             let stage = stage.as_ref();
             stage.map(|stage| stage.deployment_id.clone())
@@ -291,10 +291,7 @@ impl Actual {
     pub(super) fn example() -> Self {
         Self {
             id: LogicalId::new(Kind::ApiAttachment, "main"),
-            target: ApiTarget {
-                id: "a1".to_owned(),
-                stage: "prod".to_owned(),
-            },
+            target: ApiTarget::of_segment("a1", "prod"),
             record: Record::default(),
             unrecorded: Vec::new(),
             unknown: Vec::new(),

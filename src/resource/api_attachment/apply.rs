@@ -6,20 +6,20 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde_json::Value;
 
 use super::actual::Actual;
-use super::deployments::{Deployment, deploy, deployments, is_of_closing, remove, replaced};
+use super::deployments::{is_of_closing, remove, replaced};
 use super::kind::ApiAttachments;
 use super::marker::{DeploymentDigest, description, is_ours};
 use super::method_steps::{Wanted, method_steps};
-use super::method_updates::{restore_method, set_authorizer};
 use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::{
     deleted_api, other_stacks, responses, restore, restored, selection, undeployed_changes,
 };
+use crate::api_gateway::change::{deploy, restore_method, set_authorizer};
+use crate::api_gateway::{self, ApiTarget, Deployment, Method, Response, deployments};
 use crate::decision::guarded;
 use crate::id::LogicalId;
 use crate::resource::health_check::SelfTestGate;
 use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError, Shown};
-use crate::rest_api::{self, ApiTarget, Method, Response};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
 const API: Field = Field::Property("API");
@@ -118,7 +118,7 @@ impl ApiAttachment {
         if !actual.exists {
             return Err(deleted_api::deleted(&self.api.id));
         }
-        deleted_api::explained(cx, &self.api.id, self.change(cx, actual).await).await
+        deleted_api::explained(cx, self.api.api(), self.change(cx, actual).await).await
     }
 
     async fn change(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
@@ -147,18 +147,18 @@ impl ApiAttachment {
         record::note(cx, &self.api, &actual.record, &unrecorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
         for method in taken() {
-            set_authorizer(cx, &self.api, method, &authorizer_id).await?;
+            set_authorizer(cx, self.api.api(), method, &authorizer_id).await?;
         }
         for (before, now) in &steps.restore {
             let wanted = restore::wanted(cx, actual, before);
-            restore_method(cx, &self.api, &wanted, now).await?;
+            restore_method(cx, self.api.api(), &wanted, now).await?;
         }
         if steps.deploy {
             if taken().count() + steps.restore.len() > MANY {
                 self.refuse_new_changes(&cx.fresh(), actual).await?;
             }
             // Listed first: what others deploy after the stage is read is then new.
-            let before = deployments(cx, &self.api).await?;
+            let before = deployments(cx, self.api.api()).await?;
             let now = actual.with_current_stage(cx).await?;
             let mut head = self
                 .note_previous(cx, &now, &before, publishes_changes)
@@ -171,7 +171,7 @@ impl ApiAttachment {
                 record::write_head(cx, &self.api, head).await?;
             }
             for (before, now) in &steps.reset_for_deployment {
-                restore_method(cx, &self.api, &actual.restored(before), now).await?;
+                restore_method(cx, self.api.api(), &actual.restored(before), now).await?;
             }
             let fresh = crate::hex::random::<6>()?;
             let token = self.token.get_or_init(|| fresh);
@@ -189,16 +189,16 @@ impl ApiAttachment {
         }
         for (before, now) in &steps.reset_for_deployment {
             let authorizer_id = now.authorizer_id.as_deref().unwrap_or_default();
-            set_authorizer(cx, &self.api, before, authorizer_id).await?;
+            set_authorizer(cx, self.api.api(), before, authorizer_id).await?;
         }
         for (now, authorizer_id) in &steps.return_to_other_stack {
-            set_authorizer(cx, &self.api, now, authorizer_id).await?;
+            set_authorizer(cx, self.api.api(), now, authorizer_id).await?;
         }
         for method in &steps.protect_for_deployment {
-            restore_method(cx, &self.api, method, method).await?;
+            restore_method(cx, self.api.api(), method, method).await?;
         }
         for (before, now) in &steps.restore_after_crash {
-            restore_method(cx, &self.api, before, now).await?;
+            restore_method(cx, self.api.api(), before, now).await?;
         }
         if actual.record.is_in_between() || !steps.reset_for_deployment.is_empty() {
             self.settle(cx, actual).await?;
@@ -216,10 +216,7 @@ impl ApiAttachment {
         cx: &Context,
         actual: &Actual,
     ) -> Result<bool, ResourceError> {
-        let Some(api) = rest_api::find(cx.aws(), Some(&self.api.id), None)
-            .await?
-            .pop()
-        else {
+        let Some(api) = api_gateway::get(cx.aws(), self.api.api()).await? else {
             return Err(deleted_api::deleted(&self.api.id));
         };
         let served = actual
@@ -295,7 +292,7 @@ impl ApiAttachment {
             return Ok(());
         };
         if head.closing {
-            for found in deployments(&cx, &self.api).await? {
+            for found in deployments(&cx, self.api.api()).await? {
                 if is_of_closing(actual, &found.id, &found.description) {
                     remove(&cx, actual, &found.id).await?;
                 }
@@ -335,14 +332,15 @@ impl ApiAttachment {
             )
             .await?;
             if actual.responses.get(*kind) != Some(response) {
-                rest_api::set_response(cx, &self.api.id, kind, Some(response)).await?;
+                api_gateway::rest::responses::set(cx, &self.api.id, kind, Some(response)).await?;
             }
         }
         for kind in &steps.restore {
             let taken = known.get(kind).cloned().unwrap_or_default();
             let is_shared = actual.shared_responses.contains_key(kind);
             if !is_shared && responses::is_untouched(&taken, actual.responses.get(kind)) {
-                rest_api::set_response(cx, &self.api.id, kind, taken.before.as_ref()).await?;
+                api_gateway::rest::responses::set(cx, &self.api.id, kind, taken.before.as_ref())
+                    .await?;
             }
             if record.contains_key(kind) {
                 record::remove_response(cx, &self.api, kind).await?;

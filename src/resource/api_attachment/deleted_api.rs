@@ -4,9 +4,9 @@
 //! and for `CreateAuthorizer` as a conflict ("Unable to complete operation due to concurrent
 //! modification. Please try again later."), which is not worth a retry then.
 
+use crate::api_gateway::{self, ApiRef};
 use crate::aws::Class;
 use crate::resource::{Context, ResourceError};
-use crate::rest_api;
 
 /// The error of a change to an API that no longer exists.
 pub fn deleted(api_id: &str) -> ResourceError {
@@ -25,14 +25,13 @@ pub fn deleted(api_id: &str) -> ResourceError {
 /// When it cannot be read whether the API exists.
 pub async fn is_deleted(
     cx: &Context,
-    api_id: &str,
+    api: ApiRef<'_>,
     error: &ResourceError,
 ) -> Result<bool, ResourceError> {
     if !may_be_deleted(error) {
         return Ok(false);
     }
-    let found = rest_api::find(cx.aws(), Some(api_id), None).await?;
-    Ok(found.is_empty())
+    Ok(api_gateway::get(cx.aws(), api).await?.is_none())
 }
 
 /// Replaces the error of a change by one that says so if the API no longer exists.
@@ -41,14 +40,14 @@ pub async fn is_deleted(
 /// The error of the change.
 pub async fn explained(
     cx: &Context,
-    api_id: &str,
+    api: ApiRef<'_>,
     result: Result<(), ResourceError>,
 ) -> Result<(), ResourceError> {
     let Err(error) = result else {
         return Ok(());
     };
-    match is_deleted(cx, api_id, &error).await {
-        Ok(true) => Err(deleted(api_id)),
+    match is_deleted(cx, api, &error).await {
+        Ok(true) => Err(deleted(api.id)),
         _ => Err(error),
     }
 }

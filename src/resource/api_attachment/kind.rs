@@ -65,7 +65,7 @@ impl ResourceKind for ApiAttachments {
         };
         match restored {
             // The next listing shows that there is nothing left to restore.
-            Err(error) if deleted_api::is_deleted(cx, &actual.target.id, &error).await? => Ok(()),
+            Err(error) if deleted_api::is_deleted(cx, actual.target.api(), &error).await? => Ok(()),
             other => other,
         }
     }

@@ -10,11 +10,11 @@ use futures::future::try_join_all;
 use super::kind::ApiAttachments;
 use super::marker::is_ours;
 use super::record;
+use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method};
 use crate::aws::optional;
 use crate::resource::{
     Context, ResourceError, ResourceKind as _, api_authorizer, function_permission,
 };
-use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
 /// Methods that use this stack's authorizer and whose original state is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,11 +72,11 @@ pub async fn listed(cx: &Context) -> Result<BTreeSet<String>, ResourceError> {
     if is_known || !function_permission::unrecorded_apis(cx).await?.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let looked = rest_api::all(cx.aws())
+    let looked = api_gateway::all(cx.aws())
         .await?
         .into_iter()
         .map(|api| async move {
-            let authorizers = rest_api::authorizers(cx, &api.id).await?;
+            let authorizers = api_gateway::authorizers(cx, api.api()).await?;
             let mut authorizers = authorizers.iter();
             let ours = authorizers.any(|found| api_authorizer::is_ours(cx, &found.uri));
             Ok::<_, ResourceError>(ours.then_some(api.id))
@@ -97,16 +97,16 @@ pub async fn of_lost(
     for api in apis {
         let mut add = |stage: Option<&str>, methods: Vec<String>| {
             if !methods.is_empty() {
-                let (api, stage) = (api.clone(), stage.map(str::to_owned));
                 found.push(Unrecorded {
-                    api,
-                    stage,
+                    api: api.clone(),
+                    stage: stage.map(str::to_owned),
                     methods,
                 });
             }
         };
-        let authorizers = rest_api::authorizers(cx, api).await?;
-        let drafted = optional(rest_api::methods(cx, api).await)?.unwrap_or_default();
+        let api = api_gateway::identify(cx, api).await?;
+        let authorizers = api_gateway::authorizers(cx, api).await?;
+        let drafted = optional(api_gateway::methods(cx, api).await)?.unwrap_or_default();
         let asks_us = |method: &&Method| {
             let mut ours = authorizers
                 .iter()
@@ -117,9 +117,13 @@ pub async fn of_lost(
             None,
             drafted.iter().filter(asks_us).map(Method::label).collect(),
         );
-        for (stage, deployment) in rest_api::stages(cx, api).await? {
-            let served = served(cx, api, &stage, &deployment).await?;
-            add(Some(&stage), served);
+        for stage in api_gateway::stages(cx.aws(), api).await? {
+            let Some(deployment) = stage.deployment else {
+                continue;
+            };
+            let target = api.stage(stage.name);
+            let served = served(cx, &target, &deployment).await?;
+            add(Some(&target.stage), served);
         }
     }
     Ok(found)
@@ -128,15 +132,10 @@ pub async fn of_lost(
 /// The labels of the methods that a stage serves with this stack's authorizer.
 async fn served(
     cx: &Context,
-    api: &str,
-    stage: &str,
+    target: &ApiTarget,
     deployment: &str,
 ) -> Result<Vec<String>, ResourceError> {
-    let target = ApiTarget {
-        id: api.to_owned(),
-        stage: stage.to_owned(),
-    };
-    if let Some(export) = &*rest_api::export::export(cx, &target).await? {
+    if let Some(export) = &*api_gateway::export(cx, target).await? {
         let methods = export.methods.iter().filter(|(_, method)| {
             let uri = method.authorizer_uri.as_deref();
             uri.is_some_and(|uri| api_authorizer::is_ours(cx, uri))
@@ -144,7 +143,7 @@ async fn served(
         return Ok(methods.map(|(key, _)| key.to_string()).collect());
     }
     // Without an export, only the description shows whose authorizer it is.
-    let (description, served) = rest_api::deployment(cx, api, deployment).await?;
+    let (description, served) = api_gateway::deployment(cx, target.api(), deployment).await?;
     let served = served.filter(|_| is_ours(cx, &description));
     Ok(served
         .into_iter()

@@ -21,9 +21,9 @@ use super::actual::Actual;
 use super::marker::protects;
 use super::record::digest;
 use super::{other_stacks, responses, restored, selection};
+use crate::api_gateway::{AuthorizationType, AuthorizerSettings, Method};
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;
-use crate::rest_api::{AuthorizationType, AuthorizerSettings, Method};
 
 /// The protection that the configuration requires for the API.
 #[derive(Debug, Clone)]
@@ -221,7 +221,7 @@ mod tests {
     use super::super::other_stacks::Held;
     use super::super::record::{AttachmentState, Record};
     use super::*;
-    use crate::rest_api::Stage;
+    use crate::api_gateway::{Protocol, Stage};
 
     const OURS: &str = "ours";
     const OTHER: &str = "other";
@@ -264,6 +264,8 @@ mod tests {
                     description: String::new(),
                     served: Some([(self.now.key(), served)].into()),
                     canary: None,
+                    deploys_automatically: false,
+                    is_managed: false,
                 }),
                 authorizer_id: Some(OURS.to_owned()),
                 elsewhere: [OTHER.to_owned()].into(),
@@ -282,7 +284,7 @@ mod tests {
                 except: Vec::new(),
                 served: Some(labels.into_iter().collect()),
                 responses: Responses::OFF,
-                asks: AuthorizerSettings::ours("method.request.header.key"),
+                asks: AuthorizerSettings::of(Protocol::Rest, "method.request.header.key"),
             }
         }
     }

@@ -6,8 +6,8 @@
 //! method had cannot be determined.
 
 use super::record::AttachmentState;
+use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method};
 use crate::resource::{Context, ResourceError};
-use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
 /// Divides `methods`, given in their current state, into those whose original state can be
 /// determined, in that state, and the others, in their current state.
@@ -23,7 +23,7 @@ pub async fn look(
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     let previous = head.and_then(|head| head.previous_deployment.as_ref());
     let served = match previous.filter(|_| !methods.is_empty()) {
-        Some(previous) => rest_api::deployment(cx, &target.id, previous).await?.1,
+        Some(previous) => api_gateway::deployment(cx, target.api(), previous).await?.1,
         None => None,
     };
     let served = served.unwrap_or_default();

@@ -25,7 +25,6 @@ mod kind;
 pub mod lost_record;
 mod marker;
 mod method_steps;
-mod method_updates;
 pub mod missing_record;
 pub mod other_stacks;
 pub mod record;

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::record::{self, ResponseBackup};
+use crate::api_gateway::{self, ApiRef, ApiTarget, Method};
 use crate::aws::Class;
 use crate::aws::paginate::pages;
 use crate::resource::{Context, ResourceError};
-use crate::rest_api::{self, ApiTarget, Method};
 
 /// Another stack on the same API.
 #[derive(Debug, Clone)]
@@ -39,20 +39,20 @@ pub struct Held {
 ///
 /// # Errors
 /// The errors of the services.
-pub async fn others(cx: &Context, api_id: &str) -> Result<Arc<Vec<Other>>, ResourceError> {
+pub async fn others(cx: &Context, api: ApiRef<'_>) -> Result<Arc<Vec<Other>>, ResourceError> {
     let ask = async {
         let mut others = Vec::new();
-        for authorizer in rest_api::authorizers(cx, api_id).await?.iter() {
+        for authorizer in api_gateway::authorizers(cx, api).await?.iter() {
             let Some(stack) = stack_of(&authorizer.name).filter(|stack| *stack != cx.names().stack)
             else {
                 continue;
             };
-            others.push(look(cx, stack, api_id, &authorizer.id).await?);
+            others.push(look(cx, stack, api.id, &authorizer.id).await?);
         }
         Ok(others)
     };
     cx.listings()
-        .get_or_fetch(format!("others {api_id}"), ask)
+        .get_or_fetch(format!("others {}", api.id), ask)
         .await
 }
 
@@ -64,7 +64,7 @@ pub async fn elsewhere(
     cx: &Context,
     target: &ApiTarget,
 ) -> Result<BTreeSet<String>, ResourceError> {
-    let others = others(cx, &target.id).await?;
+    let others = others(cx, target.api()).await?;
     Ok(others
         .iter()
         .filter(|other| !other.stages.is_empty() && !other.stages.contains(&target.stage))
@@ -78,7 +78,7 @@ pub async fn elsewhere(
 /// The errors of the services.
 pub async fn held_elsewhere(cx: &Context, target: &ApiTarget) -> Result<Vec<Held>, ResourceError> {
     let elsewhere = elsewhere(cx, target).await?;
-    let others = others(cx, &target.id).await?;
+    let others = others(cx, target.api()).await?;
     let others = others
         .iter()
         .filter(|other| elsewhere.contains(&other.authorizer_id));

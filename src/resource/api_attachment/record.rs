@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::deleted_api;
+use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Response, Stage};
 use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::{Context, ResourceError, parameter};
-use crate::rest_api::{self, ApiTarget, AuthorizationType, Method, Response, Stage};
 
 /// The maximum size of a standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
@@ -171,7 +171,7 @@ pub fn digest<T: Serialize>(response: &T) -> String {
 }
 
 fn path(target: &ApiTarget, name: &str) -> String {
-    format!("{PREFIX}{}/{}/{name}", target.id, target.stage)
+    format!("{PREFIX}{}/{}/{name}", target.id, target.segment())
 }
 
 /// Parses a parameter name: the API and stage, and the part of their record.
@@ -180,11 +180,7 @@ fn belongs(name: &str) -> Option<(ApiTarget, &str)> {
     let [api, stage, part] = parts[..] else {
         return None;
     };
-    let target = ApiTarget {
-        id: api.to_owned(),
-        stage: stage.to_owned(),
-    };
-    Some((target, part))
+    Some((ApiTarget::of_segment(api, stage), part))
 }
 
 /// The APIs and stages that the stack has a record of, even if the record cannot be read.
@@ -300,11 +296,8 @@ pub async fn write_first_head(
     {
         return Ok(());
     }
-    let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
-        if rest_api::find(cx.aws(), Some(&target.id), None)
-            .await?
-            .is_empty()
-        {
+    let Some(stage) = (*api_gateway::stage(cx, target).await?).clone() else {
+        if api_gateway::get(cx.aws(), target.api()).await?.is_none() {
             return Err(deleted_api::deleted(&target.id));
         }
         let text = format!("API {} has no stage {}", target.id, target.stage);
@@ -334,7 +327,7 @@ async fn serves_ours(
     if !served.any(|(_, authorization)| *authorization == AuthorizationType::Custom) {
         return Ok(false);
     }
-    let export = rest_api::export::export(cx, target).await?;
+    let export = api_gateway::export(cx, target).await?;
     Ok((*export).as_ref().is_some_and(|export| {
         let mut methods = export.methods.values();
         methods.any(|method| {
@@ -542,7 +535,7 @@ mod tests {
             resource_id: "abc123".to_owned(),
             authorization: AuthorizationType::CognitoUserPools,
             authorizer_id: Some("xyz789".to_owned()),
-            authorizer: Some(rest_api::Mark {
+            authorizer: Some(api_gateway::Mark {
                 name: "own".to_owned(),
                 uri: "arn:aws:apigateway:us-east-1:lambda:path/own/invocations".to_owned(),
             }),

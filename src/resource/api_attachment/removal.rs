@@ -4,14 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::actual::Actual;
-use super::deployments::{
-    Deployment, deploy, deployments, is_of_closing, move_stage, remove, replaced,
-};
+use super::deployments::{is_of_closing, remove, replaced};
 use super::marker::{protects, restores};
 use super::undeployed_changes;
+use crate::api_gateway::change::{deploy, move_stage};
+use crate::api_gateway::{self, Deployment, Method, deployments};
 use crate::resource::{Context, ResourceError};
 use crate::responses::Responses;
-use crate::rest_api::{self, Method};
 
 /// How the removal of this stack changes what the stage serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +76,7 @@ pub(super) async fn restore_stage(
     // Restoring the methods takes time, and a deployment that others make meanwhile is never replaced by
     // an older one.
     let target = &actual.target;
-    let all = deployments(cx, target).await?;
+    let all = deployments(cx, target.api()).await?;
     let actual = &actual.with_current_stage(cx).await?;
     let keep_protected = cx.options().keep_protected;
     let moved_to = match stage_move(actual, &all, keep_protected) {
@@ -122,7 +121,7 @@ pub(super) async fn restore_stage(
 /// # Errors
 /// The errors of the services.
 pub(super) async fn pending(cx: &Context, actual: &Actual) -> Result<Vec<String>, ResourceError> {
-    let all = deployments(cx, &actual.target).await?;
+    let all = deployments(cx, actual.target.api()).await?;
     match stage_move(actual, &all, cx.options().keep_protected) {
         StageMove::Deploys(_) => edits(cx, actual).await,
         StageMove::Stays | StageMove::Returns(_) => Ok(Vec::new()),
@@ -153,10 +152,7 @@ async fn refuse_new_edits(cx: &Context, actual: &Actual) -> Result<(), ResourceE
 /// The undeployed changes of others in the draft.
 async fn edits(cx: &Context, actual: &Actual) -> Result<Vec<String>, ResourceError> {
     let target = &actual.target;
-    let Some(api) = rest_api::find(cx.aws(), Some(&target.id), None)
-        .await?
-        .pop()
-    else {
+    let Some(api) = api_gateway::get(cx.aws(), target.api()).await? else {
         return Ok(Vec::new());
     };
     let ours: BTreeSet<_> = actual
@@ -172,8 +168,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::api_gateway::{AuthorizationType, Stage};
     use crate::resource::api_attachment::record::{AttachmentState, Record};
-    use crate::rest_api::{AuthorizationType, Stage};
 
     /// The move of a stage that serves a deployment with this description, and `GET /orders` with this
     /// authorization. `GET /orders` was open before this stack, and the former deployment is `d0`.
@@ -196,6 +192,8 @@ mod tests {
                 description: description.to_owned(),
                 served: Some(served),
                 canary: None,
+                deploys_automatically: false,
+                is_managed: false,
             }),
             ..Actual::example()
         };
@@ -204,6 +202,7 @@ mod tests {
             id: id.to_owned(),
             description: description.to_owned(),
             created: None,
+            is_automatic: false,
         });
         stage_move(&actual, &all, keep_protected)
     }

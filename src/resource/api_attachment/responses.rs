@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 
 use super::other_stacks;
 use super::record::{self, ResponseBackup, digest};
+use crate::api_gateway::{self, ApiTarget, Response};
 use crate::aws::optional;
 use crate::resource::{Context, ResourceError};
 use crate::responses::{ACCESS_DENIED, LimitStatus, Responses};
-use crate::rest_api::{self, ApiTarget, Response};
 
 /// The types that the stack can replace, with their status and the type they inherit from by
 /// default.
@@ -141,8 +141,8 @@ pub async fn look(
     target: &ApiTarget,
     wanted: &Responses,
 ) -> Result<Steps, ResourceError> {
-    let methods = optional(rest_api::methods(cx, &target.id).await)?.unwrap_or_default();
-    let now = rest_api::responses(cx, &target.id).await?;
+    let methods = optional(api_gateway::methods(cx, target.api()).await)?.unwrap_or_default();
+    let now = api_gateway::responses(cx, target.api()).await?;
     let mut known = BTreeMap::new();
     for (other, record) in record::all(cx).await? {
         if other.id == target.id {
@@ -150,7 +150,7 @@ pub async fn look(
         }
     }
     let cors = methods.iter().any(|method| method.method == "OPTIONS");
-    let others = other_stacks::others(cx, &target.id).await?;
+    let others = other_stacks::others(cx, target.api()).await?;
     let shared = others
         .iter()
         .flat_map(|other| other.responses.clone())
@@ -163,7 +163,7 @@ pub async fn look(
 /// # Errors
 /// The errors of the services.
 pub async fn has_reasons(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
-    let now = rest_api::responses(cx, &target.id).await?;
+    let now = api_gateway::responses(cx, target.api()).await?;
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let taken = record.responses.get(ACCESS_DENIED);
     Ok(taken.is_some_and(|taken| is_untouched(taken, now.get(ACCESS_DENIED))))

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::actual::Actual;
 use super::marker::is_ours;
-use super::method_updates::restore_method;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
 use super::removal::restore_stage;
 use super::restored::{self, same_guard};
 use super::{missing_record, responses};
+use crate::api_gateway::change::restore_method;
+use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method};
 use crate::aws::optional;
 use crate::resource::{Context, ResourceError, api_authorizer};
-use crate::rest_api::{self, ApiTarget, AuthorizationType, Method};
 
 /// How long a listing may lag behind a write.
 const LAG: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
     let (kept, kept_stage) = match stays {
         Some(api) => (
             record::all(cx).await?.remove(api).unwrap_or_default(),
-            (*rest_api::stage(cx, api).await?).clone(),
+            (*api_gateway::stage(cx, api).await?).clone(),
         ),
         None => (Record::default(), None),
     };
@@ -56,7 +56,7 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
         .map(|(before, now)| (wanted(cx, actual, before), now))
         .collect();
     for (wanted, now) in &given {
-        restore_method(cx, &actual.target, wanted, now).await?;
+        restore_method(cx, actual.target.api(), wanted, now).await?;
     }
     match stays {
         None => restore_responses(cx, actual).await?,
@@ -135,7 +135,8 @@ async fn restore_responses(cx: &Context, actual: &Actual) -> Result<(), Resource
             continue;
         }
         if responses::is_untouched(taken, now) {
-            rest_api::set_response(cx, &actual.target.id, kind, taken.before.as_ref()).await?;
+            api_gateway::rest::responses::set(cx, &actual.target.id, kind, taken.before.as_ref())
+                .await?;
         } else {
             let text = format!(
                 "the gateway response {kind} was changed by another user since and stays unchanged"
@@ -155,7 +156,8 @@ async fn prove<'a>(
     moved_to: Option<&str>,
 ) -> Result<(), ResourceError> {
     let cx = cx.fresh();
-    let methods = optional(rest_api::methods(&cx, &actual.target.id).await)?.unwrap_or_default();
+    let methods =
+        optional(api_gateway::methods(&cx, actual.target.api()).await)?.unwrap_or_default();
     for wanted in given {
         let Some(now) = methods
             .iter()
@@ -172,7 +174,7 @@ async fn prove<'a>(
         }
     }
     if with_responses && !actual.record.responses.is_empty() {
-        let responses = rest_api::responses(&cx, &actual.target.id).await?;
+        let responses = api_gateway::responses(&cx, actual.target.api()).await?;
         for (kind, taken) in given_back(actual) {
             let now = responses.get(kind);
             if now != taken.before.as_ref() && responses::is_untouched(taken, now) {
@@ -183,7 +185,7 @@ async fn prove<'a>(
         }
     }
     if let (Some(to), Some(from)) = (moved_to, &actual.stage) {
-        let now = rest_api::stage(&cx, &actual.target).await?;
+        let now = api_gateway::stage(&cx, &actual.target).await?;
         // A deployment that another user published in between is accepted; this stack's former deployment
         // is not, because it uses the authorizer that will be deleted.
         if let Some(now) = now
@@ -206,16 +208,16 @@ async fn prove<'a>(
 async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
     let attached = record::all(cx).await?;
     let mut asked = Vec::new();
-    for (stage, deployment) in rest_api::stages(cx, &target.id).await? {
-        let other = ApiTarget {
-            id: target.id.clone(),
-            stage,
+    for stage in api_gateway::stages(cx.aws(), target.api()).await? {
+        let Some(deployment) = stage.deployment else {
+            continue;
         };
+        let other = target.api().stage(stage.name);
         // The stages that the stack is attached to are restored separately.
         if other == *target || attached.contains_key(&other) {
             continue;
         }
-        let export = rest_api::export::export(cx, &other).await?;
+        let export = api_gateway::export(cx, &other).await?;
         let asks = match &*export {
             Some(export) => export
                 .methods
@@ -224,7 +226,9 @@ async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), Res
                 .any(|uri| api_authorizer::is_ours(cx, uri)),
             None => is_ours(
                 cx,
-                &rest_api::deployment(cx, &target.id, &deployment).await?.0,
+                &api_gateway::deployment(cx, target.api(), &deployment)
+                    .await?
+                    .0,
             ),
         };
         if asks {

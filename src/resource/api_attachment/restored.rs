@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::other_stacks;
 use super::record::CLOSED;
-use crate::rest_api::{AuthorizationType, Authorizer, Mark, Method};
+use crate::api_gateway::{AuthorizationType, Authorizer, Mark, Method};
 
 /// Returns the current method with the properties of its authorizer that identify it if its id
 /// changes.
@@ -107,6 +107,7 @@ mod tests {
             kind: kind.to_owned(),
             identity_source: String::new(),
             ttl: 300,
+            payload_format: String::new(),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
-use super::deployments::{deployments, move_stage, replaced};
+use super::deployments::replaced;
 use super::marker::{is_ours, marker, protects};
 use super::record::{self, digest};
 use super::served::asks_us;
+use crate::api_gateway::change::move_stage;
+use crate::api_gateway::{self, ApiTarget, AuthorizerSettings, Method, deployments};
 use crate::aws::Class;
 use crate::resource::{Context, ResourceError, api_authorizer, function_publication};
-use crate::rest_api::{self, ApiTarget, AuthorizerSettings, Method};
 
 /// The target of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +52,11 @@ pub async fn roll_back(
     // Listed first: what others deploy after the stage is read is then new.
     let all = match way {
         RollbackTarget::Deployment(_) => Vec::new(),
-        RollbackTarget::BeforeUs | RollbackTarget::Previous => deployments(&cx, target).await?,
+        RollbackTarget::BeforeUs | RollbackTarget::Previous => {
+            deployments(&cx, target.api()).await?
+        }
     };
-    let Some(stage) = (*rest_api::stage(&cx, target).await?).clone() else {
+    let Some(stage) = (*api_gateway::stage(&cx, target).await?).clone() else {
         return Ok(RolledBack::NoStage);
     };
     let record = record::all(&cx).await?.remove(target).unwrap_or_default();
@@ -94,19 +97,17 @@ pub async fn roll_back(
         return Ok(RolledBack::OthersWithOurs { deployment: theirs });
     };
     // The service may report a missing deployment in several ways, so only the listing counts.
-    let may_be_gone = error.aws().is_some_and(|error| {
-        matches!(
-            error.class,
-            Class::Fatal | Class::NotFound | Class::NotYet(_)
-        )
-    });
+    let may_be_gone = matches!(
+        error.class,
+        Class::Fatal | Class::NotFound | Class::NotYet(_)
+    );
     if may_be_gone
-        && let Ok(all) = deployments(&cx, target).await
+        && let Ok(all) = deployments(&cx, target.api()).await
         && all.iter().all(|found| found.id != to)
     {
         return Ok(RolledBack::Gone { from, to });
     }
-    Err(error)
+    Err(error.into())
 }
 
 /// Whether the stage serves the deployment from before this stack, and the draft has this stack's authorizer.
@@ -118,7 +119,7 @@ pub async fn is_rolled_back(
     target: &ApiTarget,
     draft: &[Method],
 ) -> Result<bool, ResourceError> {
-    let stage = rest_api::stage(cx, target).await?;
+    let stage = api_gateway::stage(cx, target).await?;
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let former = record.head.and_then(|head| head.previous_deployment);
     let serves_former = (*stage)
@@ -127,7 +128,7 @@ pub async fn is_rolled_back(
     if !serves_former {
         return Ok(false);
     }
-    let authorizers = rest_api::authorizers(cx, &target.id).await?;
+    let authorizers = api_gateway::authorizers(cx, target.api()).await?;
     let mut ours = authorizers
         .iter()
         .filter(|found| api_authorizer::is_ours(cx, &found.uri));
@@ -144,14 +145,14 @@ pub async fn other_mode(
     target: &ApiTarget,
     deployment: &str,
 ) -> Result<Option<bool>, ResourceError> {
-    let all = deployments(cx, target).await?;
+    let all = deployments(cx, target.api()).await?;
     let description = all.iter().find(|found| found.id == deployment);
     let mark = marker(cx);
     let holds = description.and_then(|found| protects(&found.description, &mark));
     let Some(asks) = holds.and_then(|holds| holds.authorizer) else {
         return Ok(None);
     };
-    let none = AuthorizerSettings::ours(AuthorizerSettings::NO_IDENTITY_SOURCE);
+    let none = AuthorizerSettings::observing(target.protocol);
     let observed = asks == digest(&none);
     let live = function_publication::observes(cx).await?;
     Ok(live.filter(|live| *live != observed).map(|_| observed))
@@ -165,7 +166,7 @@ pub async fn missing_target(
     cx: &Context,
     target: &ApiTarget,
 ) -> Result<Option<String>, ResourceError> {
-    let stage = rest_api::stage(cx, target).await?;
+    let stage = api_gateway::stage(cx, target).await?;
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let serves_ours = (*stage)
         .as_ref()
@@ -177,6 +178,6 @@ pub async fn missing_target(
     else {
         return Ok(None);
     };
-    let all = deployments(cx, target).await?;
+    let all = deployments(cx, target.api()).await?;
     Ok(all.iter().all(|found| found.id != to).then_some(to))
 }

@@ -1,7 +1,7 @@
 //! Selects the methods of an API that the stack protects. Pure.
 
+use crate::api_gateway::{AuthorizationType, Method};
 use crate::pattern::MethodPattern;
-use crate::rest_api::{AuthorizationType, Method};
 
 /// Whether the configuration selects this method. `OPTIONS` stays open unless it is named, because
 /// browsers send it without a credential.

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use super::record::{self, AttachmentState, Record, digest};
 use super::{marker, other_stacks};
+use crate::api_gateway::export::ExportedAuthorizer;
+use crate::api_gateway::{
+    self, ApiTarget, AuthorizationType, AuthorizerSettings, Method, Protocol, Stage,
+};
 use crate::resource::{Context, ResourceError, api_authorizer, function_publication};
-use crate::rest_api::export::ExportedAuthorizer;
-use crate::rest_api::{self, ApiTarget, AuthorizationType, AuthorizerSettings, Method, Stage};
 
 /// How the API uses the authorizer of an existing stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,7 @@ pub struct Standing {
 /// How a stage uses this stack's authorizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
+    protocol: Protocol,
     /// The digest of the authorizer settings in this stack's deployment; unknown for a deployment of
     /// another user.
     asks: Option<String>,
@@ -46,7 +49,7 @@ impl Served {
 
     /// Whether the stage refuses requests without a credential before they reach the authorizer.
     pub fn refuses_keyless(&self) -> bool {
-        let none = AuthorizerSettings::ours(AuthorizerSettings::NO_IDENTITY_SOURCE);
+        let none = AuthorizerSettings::observing(self.protocol);
         let is_open = match &self.exported {
             Some(found) => found.fits(&none),
             None => self.asks.as_deref() == Some(&digest(&none)),
@@ -65,7 +68,7 @@ impl Served {
 /// # Errors
 /// The errors of the services.
 pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, ResourceError> {
-    let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
+    let Some(stage) = (*api_gateway::stage(cx, target).await?).clone() else {
         return Ok(None);
     };
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
@@ -74,12 +77,13 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
         if !asks_us(&stage, &record) {
             return Ok(None);
         }
-        let export = rest_api::export::export(cx, target).await?;
+        let export = api_gateway::export(cx, target).await?;
         let exported = (*export).as_ref().and_then(|export| {
             let mut authorizers = export.authorizers.iter();
             authorizers.find(|(uri, _)| api_authorizer::is_ours(cx, uri))
         });
         return Ok(Some(Served {
+            protocol: target.protocol,
             asks: None,
             refuses_as_limit: true,
             is_verified: false,
@@ -89,6 +93,7 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
     let head = record.head.as_ref();
     let verified = head.and_then(|head| head.verified.as_ref());
     Ok(Some(Served {
+        protocol: target.protocol,
         asks: holds.authorizer.map(str::to_owned),
         refuses_as_limit: holds.limits.is_some(),
         is_verified: cx.options().skip_verification || verified == Some(&stage.deployment_id),
@@ -123,7 +128,7 @@ pub async fn standing(cx: &Context, target: &ApiTarget) -> Result<Option<Standin
     if served(cx, target).await?.is_none() {
         return Ok(None);
     }
-    let authorizers = rest_api::authorizers(cx, &target.id).await?;
+    let authorizers = api_gateway::authorizers(cx, target.api()).await?;
     let mut ours = authorizers
         .iter()
         .filter(|authorizer| authorizer.name == cx.names().api_authorizer());
@@ -131,8 +136,8 @@ pub async fn standing(cx: &Context, target: &ApiTarget) -> Result<Option<Standin
         return Ok(None);
     };
     let former = api_authorizer::former_uri(cx);
-    let export = rest_api::export::export(cx, target).await?;
-    let mut asks = AuthorizerSettings::ours(&ours.identity_source);
+    let export = api_gateway::export(cx, target).await?;
+    let mut asks = AuthorizerSettings::of(target.protocol, &ours.identity_source);
     asks.ttl = ours.ttl;
     let is_former = match &*export {
         Some(export) => {
@@ -152,7 +157,7 @@ pub async fn standing(cx: &Context, target: &ApiTarget) -> Result<Option<Standin
         return Ok(None);
     }
     let elsewhere = other_stacks::elsewhere(cx, target).await?;
-    let stage = rest_api::stage(cx, target).await?;
+    let stage = api_gateway::stage(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
     let is_served = |method: &&Method| {
         let key = method.key();
@@ -162,7 +167,7 @@ pub async fn standing(cx: &Context, target: &ApiTarget) -> Result<Option<Standin
                 .is_some_and(|now| *now == AuthorizationType::Custom)
         })
     };
-    let methods = rest_api::methods(cx, &target.id).await?;
+    let methods = api_gateway::methods(cx, target.api()).await?;
     let methods = methods
         .iter()
         .filter(|method| method.asks(&ours.id) || other_stacks::is_lent(method, &elsewhere))
@@ -225,7 +230,7 @@ pub async fn unverified(
     cx: &Context,
     target: &ApiTarget,
 ) -> Result<Option<Unverified>, ResourceError> {
-    let Some(stage) = (*rest_api::stage(cx, target).await?).clone() else {
+    let Some(stage) = (*api_gateway::stage(cx, target).await?).clone() else {
         return Ok(None);
     };
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
@@ -309,7 +314,7 @@ pub async fn before(
     let head = record.head.unwrap_or_default();
     let former = head.last_deployment.or(head.previous_deployment);
     let served = match former {
-        Some(former) => rest_api::deployment(cx, &target.id, &former).await?.1,
+        Some(former) => api_gateway::deployment(cx, target.api(), &former).await?.1,
         None => None,
     };
     let open = served

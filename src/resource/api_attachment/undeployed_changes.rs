@@ -1,4 +1,4 @@
-//! The changes of other users that a deployment would publish: a deployment of a REST API is a
+//! The changes of other users that a deployment would publish: a deployment is a
 //! snapshot of the whole draft, with every undeployed edit. Pure except for [`look`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,21 +6,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::responses;
-use crate::aws::optional;
-use crate::resource::{Context, ResourceError};
-use crate::responses::Responses;
-use crate::rest_api::definition::{self, Integration};
-use crate::rest_api::export::{self, Export};
-use crate::rest_api::interface::{self, Interface, Validation};
-use crate::rest_api::{
-    self, ApiTarget, AuthorizationType, Authorizer, Draft, Method, MethodKey, Response, RestApi,
-    Served,
+use crate::api_gateway::export::{self, Export};
+use crate::api_gateway::rest::definition::{self, Integration};
+use crate::api_gateway::rest::interface::{self, Interface, Validation};
+use crate::api_gateway::{
+    self, Api, ApiTarget, AuthorizationType, Authorizer, Draft, Method, MethodKey, Protocol,
+    Response, Served, http,
 };
+use crate::aws::optional;
+use crate::resource::{Context, ResourceError, api_authorizer};
+use crate::responses::Responses;
 
 /// The two sides of the comparison: the draft, and what the stage serves.
 #[derive(Debug, Clone, Copy)]
 pub struct Sides<'a> {
-    pub api: &'a RestApi,
+    pub api: &'a Api,
     pub draft: &'a Draft,
     pub authorizers: &'a [Authorizer],
     pub responses: &'a BTreeMap<String, Response>,
@@ -48,20 +48,30 @@ pub struct Ours {
 /// The errors of the services.
 pub async fn look(
     cx: &Context,
-    api: &RestApi,
+    api: &Api,
     target: &ApiTarget,
     methods: BTreeSet<MethodKey>,
     wanted: &Responses,
 ) -> Result<Vec<String>, ResourceError> {
-    let stage = rest_api::stage(cx, target).await?;
+    match target.protocol {
+        Protocol::Rest => {}
+        Protocol::Http => {
+            let is_our_uri = |uri: &str| api_authorizer::is_ours(cx, uri);
+            let changes = http::pending::look(cx, target, &methods, is_our_uri).await?;
+            return Ok(changes.unwrap_or_default());
+        }
+        // Its draft cannot be compared with a deployment.
+        Protocol::WebSocket => return Ok(Vec::new()),
+    }
+    let stage = api_gateway::stage(cx, target).await?;
     // If the service does not report what the stage serves, no comparison is possible.
     let Some(served) = (*stage).as_ref().and_then(|stage| stage.served.as_ref()) else {
         return Ok(Vec::new());
     };
-    let Some(draft) = optional(rest_api::draft(cx, &target.id).await)? else {
+    let Some(draft) = optional(api_gateway::rest::methods::draft(cx, &target.id).await)? else {
         return Ok(Vec::new());
     };
-    let now = rest_api::responses(cx, &target.id).await?;
+    let now = api_gateway::responses(cx, target.api()).await?;
     let steps = responses::look(cx, target, wanted).await?;
     let ours = Ours {
         methods,
@@ -72,8 +82,8 @@ pub async fn look(
             .chain(steps.restore)
             .collect(),
     };
-    let export = export::export(cx, target).await?;
-    let authorizers = rest_api::authorizers(cx, &target.id).await?;
+    let export = api_gateway::export(cx, target).await?;
+    let authorizers = api_gateway::authorizers(cx, target.api()).await?;
     let validates = (*export).as_ref().is_some_and(|export| {
         let served = export.methods.values().map(|method| &method.interface);
         let mut all = served.chain(draft.interfaces.values());
@@ -277,7 +287,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::rest_api::Method;
+    use crate::api_gateway::Method;
 
     fn method(verb: &str, path: &str, authorization: &str) -> Method {
         Method {
@@ -291,7 +301,7 @@ mod tests {
     }
 
     fn found(draft: &Draft, served: &Served, export: Option<&Export>, ours: &Ours) -> Vec<String> {
-        let (api, responses) = (RestApi::default(), BTreeMap::new());
+        let (api, responses) = (Api::default(), BTreeMap::new());
         edits(
             &Sides {
                 api: &api,

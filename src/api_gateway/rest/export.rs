@@ -2,17 +2,18 @@
 //! integrations and the authorizer of each method. Source: API Gateway's `GetExport` and the
 //! OpenAPI extensions it writes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::authorizers::{Authorizer, AuthorizerSettings, DEFAULT_TTL};
-use super::definition::{self, Integration, Settings};
-use super::interface::{self, Interface, Validation};
-use super::methods::MethodKey;
+use super::definition;
+use super::interface::{self, Validation};
 use super::responses::Response;
-use super::target::ApiTarget;
+use crate::api_gateway::authorizer::{AuthorizerSettings, DEFAULT_TTL};
+use crate::api_gateway::export::{Export, ExportedAuthorizer, Method};
+use crate::api_gateway::method::MethodKey;
+use crate::api_gateway::target::ApiTarget;
 use crate::aws::{AwsError, Class, optional};
 use crate::resource::Context;
 
@@ -21,41 +22,14 @@ const ANY: &str = "x-amazon-apigateway-any-method";
 /// The extension that describes the authorizer of a security scheme.
 const AUTHORIZER: &str = "x-amazon-apigateway-authorizer";
 
-/// The definition that a stage serves.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Export {
-    pub methods: BTreeMap<MethodKey, Method>,
-    pub settings: Settings,
-    /// The settings of each Lambda authorizer, by the URI at which it is invoked.
-    pub authorizers: BTreeMap<String, ExportedAuthorizer>,
-    /// Customized gateway responses by type.
-    pub responses: BTreeMap<String, Response>,
-    pub validation: Validation,
-    /// The extensions of the document that this version does not know.
-    pub unknown: BTreeMap<String, Value>,
-}
-
-/// One method that a stage serves.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Method {
-    /// The URI at which its Lambda authorizer is invoked.
-    pub authorizer_uri: Option<String>,
-    /// The scopes that a token needs, if a user pool authorizes the method.
-    pub scopes: BTreeSet<String>,
-    /// Whether an API key of API Gateway is required.
-    pub api_key: bool,
-    /// `custom`, `awsSigv4`, `cognito_user_pools`, ...; `None` if at most an API key is required.
-    pub guard: Option<String>,
-    pub integration: Integration,
-    /// What it accepts, with its validator by name.
-    pub interface: Interface,
-}
-
 /// The export of the stage; `None` if the service provides none.
 ///
 /// # Errors
 /// When the call fails otherwise.
-pub async fn export(cx: &Context, target: &ApiTarget) -> Result<Arc<Option<Export>>, AwsError> {
+pub(in crate::api_gateway) async fn export(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Arc<Option<Export>>, AwsError> {
     let ask = async {
         let request = cx
             .aws()
@@ -152,37 +126,6 @@ fn read(document: &Value) -> Export {
     }
 }
 
-/// The settings of an exported authorizer, as far as the export contains them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExportedAuthorizer {
-    pub identity_source: Option<String>,
-    pub ttl: Option<i32>,
-    /// Whether it is invoked through the alias, if that was checked.
-    pub alias: Option<bool>,
-}
-
-impl ExportedAuthorizer {
-    /// Whether it may have the settings `wanted`.
-    pub fn fits(&self, wanted: &AuthorizerSettings) -> bool {
-        self.has(&wanted.identity_source, wanted.ttl) && self.alias != Some(false)
-    }
-
-    /// Whether it may have the settings of an authorizer of the draft.
-    pub fn is_as(&self, drafted: &Authorizer) -> bool {
-        self.has(&drafted.identity_source, drafted.ttl)
-    }
-
-    fn has(&self, identity_source: &str, ttl: i32) -> bool {
-        let sources = |text: &str| -> BTreeSet<String> {
-            let parts = text.split(',');
-            parts.map(|part| definition::header(part.trim())).collect()
-        };
-        let source = self.identity_source.as_ref();
-        source.is_none_or(|source| sources(source) == sources(identity_source))
-            && self.ttl.is_none_or(|served| served == ttl)
-    }
-}
-
 /// The URI and the settings of an exported Lambda authorizer.
 fn asking(authorizer: &Value) -> Option<(String, ExportedAuthorizer)> {
     let uri = authorizer["authorizerUri"].as_str()?;
@@ -199,6 +142,7 @@ fn asking(authorizer: &Value) -> Option<(String, ExportedAuthorizer)> {
             false => ttl.and_then(|ttl| i32::try_from(ttl).ok()),
         },
         alias: None,
+        payload_format: None,
     };
     Some((uri.to_owned(), asking))
 }
@@ -206,6 +150,7 @@ fn asking(authorizer: &Value) -> Option<(String, ExportedAuthorizer)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api_gateway::target::Protocol;
     use serde_json::json;
 
     #[test]
@@ -248,12 +193,14 @@ mod tests {
             [Some("custom"), None, None, Some("awsSigv4")]
         );
         assert!(export.responses.contains_key("ACCESS_DENIED"));
-        let fits = |source| export.authorizers["arn:ours"].fits(&AuthorizerSettings::ours(source));
+        let fits = |source| {
+            export.authorizers["arn:ours"].fits(&AuthorizerSettings::of(Protocol::Rest, source))
+        };
         assert!(fits("method.request.header.apikey") && !fits("method.request.header.key"));
-        assert!(
-            ExportedAuthorizer::default()
-                .fits(&AuthorizerSettings::ours("method.request.header.key"))
-        );
+        assert!(ExportedAuthorizer::default().fits(&AuthorizerSettings::of(
+            Protocol::Rest,
+            "method.request.header.key"
+        )));
         let (_, without) = asking(&json!({"authorizerUri": "arn:ours"})).expect("an authorizer");
         assert_eq!(without.ttl, Some(DEFAULT_TTL));
         let asking = asking(&json!({
@@ -262,7 +209,9 @@ mod tests {
         }));
         let (_, asking) = asking.expect("an authorizer");
         let both = "method.request.header.app-id, method.request.header.app-key";
-        assert!(asking.fits(&AuthorizerSettings::ours(both)) && asking.ttl == Some(0));
+        assert!(
+            asking.fits(&AuthorizerSettings::of(Protocol::Rest, both)) && asking.ttl == Some(0)
+        );
     }
 
     #[test]

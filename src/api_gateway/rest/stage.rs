@@ -1,32 +1,21 @@
-//! The stages of the API, and the deployments they serve.
+//! The stages of a REST API, and the deployments they serve.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::methods::{AuthorizationType, MethodKey};
-use super::target::ApiTarget;
+use crate::api_gateway::method::MethodKey;
+use crate::api_gateway::stage::{ListedStage, Served, Stage};
+use crate::api_gateway::target::ApiTarget;
 use crate::aws::{Aws, AwsError, optional};
 use crate::resource::Context;
-
-/// The stage and the deployment it serves.
-#[derive(Debug, Clone)]
-pub struct Stage {
-    pub deployment_id: String,
-    pub description: String,
-    /// `None` if the service does not report it.
-    pub served: Option<Served>,
-    /// The percentage of requests that a canary release answers; `None` without a canary.
-    pub canary: Option<f64>,
-}
-
-/// The authorization type of each method in a deployment.
-pub type Served = BTreeMap<MethodKey, AuthorizationType>;
 
 /// The stage, and what it serves; `None` if the stage or the API does not exist.
 ///
 /// # Errors
 /// When a call fails otherwise.
-pub async fn stage(cx: &Context, target: &ApiTarget) -> Result<Arc<Option<Stage>>, AwsError> {
+pub(in crate::api_gateway) async fn stage(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Arc<Option<Stage>>, AwsError> {
     let ask = async {
         let request = cx
             .aws()
@@ -52,6 +41,8 @@ pub async fn stage(cx: &Context, target: &ApiTarget) -> Result<Arc<Option<Stage>
             description,
             served,
             canary,
+            deploys_automatically: false,
+            is_managed: false,
         }))
     };
     cx.listings()
@@ -59,19 +50,14 @@ pub async fn stage(cx: &Context, target: &ApiTarget) -> Result<Arc<Option<Stage>
         .await
 }
 
-/// The stages of an API, each with its deployment.
-///
-/// # Errors
-/// When the listing fails.
-pub async fn stages(cx: &Context, api_id: &str) -> Result<Vec<(String, String)>, AwsError> {
-    stages_of(cx.aws(), api_id).await
-}
-
 /// The stages of an API of the account, each with its deployment.
 ///
 /// # Errors
 /// When the listing fails.
-pub async fn stages_of(aws: &Aws, api_id: &str) -> Result<Vec<(String, String)>, AwsError> {
+pub(in crate::api_gateway) async fn stages(
+    aws: &Aws,
+    api_id: &str,
+) -> Result<Vec<ListedStage>, AwsError> {
     let request = aws.apigateway.get_stages().rest_api_id(api_id);
     let answer = optional(
         aws.call_idempotent("apigateway:GetStages", || request.clone().send())
@@ -80,7 +66,13 @@ pub async fn stages_of(aws: &Aws, api_id: &str) -> Result<Vec<(String, String)>,
     let stages = answer.and_then(|answer| answer.item).unwrap_or_default();
     Ok(stages
         .into_iter()
-        .filter_map(|stage| Some((stage.stage_name?, stage.deployment_id?)))
+        .filter_map(|stage| {
+            Some(ListedStage {
+                name: stage.stage_name?,
+                deployment: stage.deployment_id,
+                deploys_automatically: false,
+            })
+        })
         .collect())
 }
 
@@ -89,7 +81,7 @@ pub async fn stages_of(aws: &Aws, api_id: &str) -> Result<Vec<(String, String)>,
 ///
 /// # Errors
 /// When the call fails otherwise.
-pub async fn deployment(
+pub(in crate::api_gateway) async fn deployment(
     cx: &Context,
     api_id: &str,
     deployment_id: &str,

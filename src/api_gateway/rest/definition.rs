@@ -161,7 +161,7 @@ pub(super) fn put(fields: &mut Integration, name: &str, value: Value) {
 }
 
 /// Converts a value that is written as a number or as a text to one form.
-pub(super) fn text(value: &Value) -> Value {
+pub(in crate::api_gateway) fn text(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.to_string()),
         other => other.clone(),
@@ -169,12 +169,12 @@ pub(super) fn text(value: &Value) -> Value {
 }
 
 /// The value as a number, if it is one.
-pub(super) fn number(value: &Value) -> Option<i64> {
+pub(in crate::api_gateway) fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// The name of a parameter, for comparison: header names are case-insensitive.
-pub(super) fn header(name: &str) -> String {
+pub(in crate::api_gateway) fn header(name: &str) -> String {
     match name.to_ascii_lowercase() {
         lower if lower.contains(".header.") => lower,
         _ => name.to_owned(),

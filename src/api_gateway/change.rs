@@ -1,0 +1,188 @@
+//! Changes the operator's API. Each function calls the service of the API's protocol.
+
+use super::authorizer::AuthorizerSettings;
+use super::method::Method;
+use super::stage::Stage;
+use super::target::{ApiRef, ApiTarget, Protocol};
+use super::{http, rest};
+use crate::aws::AwsError;
+use crate::resource::Context;
+
+/// Sets an authorizer on a method. `now`: its current state.
+///
+/// # Errors
+/// The error of the service.
+pub async fn set_authorizer(
+    cx: &Context,
+    api: ApiRef<'_>,
+    now: &Method,
+    authorizer_id: &str,
+) -> Result<(), AwsError> {
+    match api.protocol {
+        Protocol::Rest => rest::change::set_authorizer(cx, api.id, now, authorizer_id).await,
+        Protocol::Http | Protocol::WebSocket => {
+            http::change::set_authorizer(cx, api, now, authorizer_id).await
+        }
+    }
+}
+
+/// Restores the authorization of a method. `now`: its current state.
+///
+/// # Errors
+/// The error of the service.
+pub async fn restore_method(
+    cx: &Context,
+    api: ApiRef<'_>,
+    wanted: &Method,
+    now: &Method,
+) -> Result<(), AwsError> {
+    match api.protocol {
+        Protocol::Rest => rest::change::restore_method(cx, api.id, wanted, now).await,
+        Protocol::Http | Protocol::WebSocket => {
+            http::change::restore_method(cx, api, wanted, now).await
+        }
+    }
+}
+
+/// Deploys the API's draft to the stage, which keeps its settings. `stage` is its current state.
+/// Returns the id of the new deployment if the service reports it.
+///
+/// # Errors
+/// The error of the service.
+pub async fn deploy(
+    cx: &Context,
+    target: &ApiTarget,
+    stage: Option<&Stage>,
+    description: &str,
+) -> Result<Option<String>, AwsError> {
+    let id = &target.id;
+    match target.protocol {
+        Protocol::Rest => {
+            // For a stage with a canary, a deployment goes to the canary or is refused; moved to the stage, it
+            // becomes the stage's own.
+            // Source: API Gateway Developer Guide, "Create a canary release".
+            let has_canary = stage.is_some_and(|stage| stage.canary.is_some());
+            let to = (!has_canary).then_some(target.stage.as_str());
+            let made = rest::change::create_deployment(cx, id, to, description).await?;
+            if let Some(made) = made.as_ref().filter(|_| has_canary) {
+                move_stage(cx, target, made).await?;
+            }
+            Ok(made)
+        }
+        Protocol::Http | Protocol::WebSocket => {
+            let made = http::change::create_deployment(cx, id, description).await?;
+            if let Some(made) = &made {
+                move_stage(cx, target, made).await?;
+            }
+            Ok(made)
+        }
+    }
+}
+
+/// Sets the deployment that the stage serves. The stage keeps its settings.
+///
+/// # Errors
+/// The error of the service.
+pub async fn move_stage(
+    cx: &Context,
+    target: &ApiTarget,
+    deployment: &str,
+) -> Result<(), AwsError> {
+    match target.protocol {
+        Protocol::Rest => rest::change::move_stage(cx, target, deployment).await,
+        Protocol::Http | Protocol::WebSocket => {
+            http::change::move_stage(cx, target, deployment).await
+        }
+    }
+}
+
+/// Turns the automatic deployment of a stage on or off, which stages of REST APIs do not have.
+///
+/// # Errors
+/// The error of the service.
+pub async fn set_automatic_deployment(
+    cx: &Context,
+    target: &ApiTarget,
+    is_on: bool,
+) -> Result<(), AwsError> {
+    match target.protocol {
+        Protocol::Rest => Ok(()),
+        Protocol::Http | Protocol::WebSocket => {
+            http::change::set_automatic_deployment(cx, target, is_on).await
+        }
+    }
+}
+
+/// Deletes a deployment.
+///
+/// # Errors
+/// The error of the service.
+pub async fn delete_deployment(
+    cx: &Context,
+    api: ApiRef<'_>,
+    deployment: &str,
+) -> Result<(), AwsError> {
+    match api.protocol {
+        Protocol::Rest => rest::change::delete_deployment(cx, api.id, deployment).await,
+        Protocol::Http | Protocol::WebSocket => {
+            http::change::delete_deployment(cx, api.id, deployment).await
+        }
+    }
+}
+
+/// Creates a Lambda authorizer that is invoked at `uri`.
+///
+/// # Errors
+/// The error of the service.
+pub async fn create_authorizer(
+    cx: &Context,
+    api: ApiRef<'_>,
+    name: &str,
+    uri: &str,
+    settings: &AuthorizerSettings,
+) -> Result<(), AwsError> {
+    match api.protocol {
+        Protocol::Rest => rest::change::create_authorizer(cx, api.id, name, uri, settings).await,
+        Protocol::Http | Protocol::WebSocket => {
+            http::change::create_authorizer(cx, api, name, uri, settings).await
+        }
+    }
+}
+
+/// Sets all settings of an authorizer.
+///
+/// # Errors
+/// The error of the service.
+pub async fn update_authorizer(
+    cx: &Context,
+    api: ApiRef<'_>,
+    authorizer_id: &str,
+    uri: &str,
+    settings: &AuthorizerSettings,
+) -> Result<(), AwsError> {
+    match api.protocol {
+        Protocol::Rest => {
+            rest::change::update_authorizer(cx, api.id, authorizer_id, uri, settings).await
+        }
+        Protocol::Http | Protocol::WebSocket => {
+            http::change::update_authorizer(cx, api, authorizer_id, uri, settings).await
+        }
+    }
+}
+
+/// Deletes an authorizer.
+///
+/// # Errors
+/// The error of the service.
+pub async fn delete_authorizer(
+    cx: &Context,
+    api: ApiRef<'_>,
+    authorizer_id: &str,
+) -> Result<(), AwsError> {
+    match api.protocol {
+        Protocol::Rest => rest::change::delete_authorizer(cx, api.id, authorizer_id).await,
+        Protocol::Http | Protocol::WebSocket => {
+            http::change::delete_authorizer(cx, api.id, authorizer_id).await
+        }
+    }
+}
