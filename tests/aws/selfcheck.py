@@ -17,6 +17,7 @@ from checks import (  # noqa: F401 - they register their checks
     copies,
     exports,
     functions,
+    http_apis,
     keys,
     network,
     others,

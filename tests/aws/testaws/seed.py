@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from .seed_api import seed_api
+from .seed_http_api import seed_http_api
 from .account_state import World
 
 
 def seed(world: World, wanted: dict[str, Any], region: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if "api" in wanted:
-        found.update(seed_api(world, wanted["api"], region))
+        one = seed_http_api if "protocol" in wanted["api"] else seed_api
+        found.update(one(world, wanted["api"], region))
     if wanted.get("foreign"):
         from .foreign import seed_foreign
 

@@ -15,6 +15,10 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     events,
     export,
     gateway_responses,
+    http_apis,
+    http_authorizers,
+    http_routes,
+    http_stages,
     instance_details,
     instances,
     integrations,
@@ -41,7 +45,7 @@ from .account_state import World
 
 
 def install(world: World) -> None:
-    for module in (elasticache, awslambda, instances, roles, read_lag, vpc_settings):
+    for module in (elasticache, awslambda, http_apis, instances, roles, read_lag, vpc_settings):
         world.on_reset(module.fresh)
 
 
