@@ -18,6 +18,7 @@ from checks import (  # noqa: F401 - they register their checks
     exports,
     functions,
     http_apis,
+    http_callers,
     keys,
     network,
     others,

@@ -118,8 +118,8 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
 
 @contextlib.contextmanager
 def _writing(world: World, call: Call, entry: dict[str, Any]) -> Iterator[bool]:
-    """While a write of an API of version 2 is in progress, from its arrival to its reply. Yields whether no other one of
-    the same API was in progress when it arrived."""
+    """While a write of an API of version 2 is in progress, from its arrival to its reply. Yields whether no other one
+    of the same API was in progress when it arrived."""
     api_id = call.params.get("ApiId")
     if call.service != "apigatewayv2" or not entry["mutating"] or api_id is None:
         yield True

@@ -12,8 +12,8 @@ from .wire import Call
 
 
 def quick_create(world: World, api: HttpApi, call: Call) -> None:
-    """CreateApi with a target: an integration, a route to it (`$default` without a route key), and the stage `$default`,
-    which deploys automatically. All three are managed by API Gateway."""
+    """CreateApi with a target: an integration, a route to it (`$default` without a route key), and the stage
+    `$default`, which deploys automatically. All three are managed by API Gateway."""
     target: str = call.params["Target"]
     is_function = target.startswith("arn:")
     integration: dict[str, Any] = {

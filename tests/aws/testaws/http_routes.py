@@ -28,6 +28,10 @@ _MEMBERS = (
 )
 
 
+def _nameless(key: str) -> str:
+    return _PARAMETER.sub(lambda found: "{+}" if found.group().endswith("+}") else "{}", key)
+
+
 def _check_key(api: HttpApi, key: str, route_id: str | None) -> None:
     if api.is_http and key != "$default":
         found = _KEY.fullmatch(key)
@@ -44,7 +48,7 @@ def _check_key(api: HttpApi, key: str, route_id: str | None) -> None:
         if other["RouteKey"] == key:
             # The text of AWS: anomalyco/sst issues 513 and 5031.
             raise conflict(f"Route with key {key} already exists for this API")
-        if _PARAMETER.sub("{}", other["RouteKey"]) == _PARAMETER.sub("{}", key):
+        if _nameless(other["RouteKey"]) == _nameless(key):
             # The text of AWS: plutomi/plutomi issue 271.
             raise conflict(
                 f'The provided route key "{key}" has a conflicting variable on the same hierarchical level as '

@@ -65,9 +65,9 @@ def _check_settings(api: HttpApi, call: Call) -> None:
 
 
 def _refuse_deployment(call: Call, automatic: bool) -> None:
-    """A stage that deploys automatically has no deployment of the caller's, also not the one that it has."""
+    """The caller cannot give a deployment to a stage that deploys automatically, also not the one that it has."""
     if "DeploymentId" in call.params and (automatic or "AutoDeploy" in call.params):
-        # The text of AWS: go-to-k/cdk-real-drift issue 667. It is not known what AWS does with both members in one call.
+        # The text of AWS: go-to-k/cdk-real-drift issue 667. What AWS does with both members in one call is unknown.
         raise bad_request("Deployment ID cannot be set on this stage because AutoDeploy is enabled")
 
 

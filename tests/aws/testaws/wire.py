@@ -104,6 +104,7 @@ class RawRequest:
     query: str
     headers: dict[str, str]  # lower-case names
     body: bytes
+    lines: list[tuple[str, str]] = field(default_factory=list)  # the headers as sent, in order
 
     def environ(self, body: bytes | None = None) -> dict[str, Any]:
         data = self.body if body is None else body
