@@ -19,6 +19,7 @@ from checks import (  # noqa: F401 - they register their checks
     functions,
     http_apis,
     http_callers,
+    http_exports,
     keys,
     network,
     others,

@@ -252,7 +252,7 @@ def _omit(call: Call, result: Any, names: frozenset[str]) -> Any:
         return without(result)
     if result.status >= 300:
         return result
-    if call.operation == "GetExport":
+    if call.operation in ("GetExport", "ExportApi"):
         return Response(result.status, result.headers, json.dumps(without(json.loads(result.body)), indent=2).encode())
     return without(call.parse(result))
 

@@ -38,8 +38,8 @@ class Asked:
 
 @dataclass
 class Decision:
-    # "allowed", "denied", "missing" (no credential), "failed" (the function), or "unreachable" (there is no function, or
-    # no permission to invoke it)
+    # "allowed", "denied", "missing" (no credential), "failed" (the function), or "unreachable" (no function, or no
+    # permission to invoke it)
     effect: str
     context: dict[str, Any] = field(default_factory=dict)
     credential: str | None = None
