@@ -54,20 +54,21 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.command, target, version = words
-        headers: dict[str, str] = {}
+        lines: list[tuple[str, str]] = []
         while line := self.rfile.readline().strip():
             name, _, value = line.decode("latin-1").partition(":")
-            headers[name.lower()] = value.strip()
+            lines.append((name, value.strip()))
+        headers = {name.lower(): value for name, value in lines}
         self.close_connection = version != "HTTP/1.1" or headers.get("connection", "").lower() == "close"
         if headers.get("expect", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.wfile.flush()
-        self._serve(target, headers)
+        self._serve(target, headers, lines)
 
-    def _serve(self, target: str, headers: dict[str, str]) -> None:
+    def _serve(self, target: str, headers: dict[str, str], lines: list[tuple[str, str]]) -> None:
         body = self._read_body(headers)
         split = urlsplit(target)
-        raw = wire.RawRequest(self.command, split.path, split.query, headers, body)
+        raw = wire.RawRequest(self.command, split.path, split.query, headers, body, lines)
         if split.path.startswith("/_test/"):
             response = control.handle(self.world, raw)
         elif split.path.startswith("/_aws/execute-api/"):
@@ -104,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         }
         for name in ("status", "server", "content-length"):
             headers.pop(name, None)
-        bodiless = response.status == 204  # a 204 must not have a body or a length
+        bodiless = response.status in (101, 204)  # they must not have a body or a length
         if not bodiless:
             headers["content-length"] = str(len(response.body))
         lines = [f"HTTP/1.1 {response.status} {responses.get(response.status, '')}"]
@@ -113,6 +114,8 @@ class Handler(BaseHTTPRequestHandler):
         if not bodiless and self.command != "HEAD":
             self.wfile.write(response.body)
         self.wfile.flush()
+        if response.status == 101:
+            self.close_connection = True  # nothing speaks the other protocol
 
     def _alive(self) -> bool:
         """Whether the caller still has the connection open."""

@@ -17,7 +17,7 @@ from moto.logs.models import logs_backends
 from moto.ssm.models import ssm_backends
 from moto.utilities.utils import get_partition
 
-from . import kms_keys
+from . import domains, http_apis, kms_keys
 from .api_json import api_json, clean, method_json
 from .awslambda import configuration
 from .cache_records import cluster_json, group_json, in_region, serverless_json, user_group_json, user_json
@@ -54,6 +54,8 @@ def listing(world: World, region: str) -> dict[str, Any]:
             "parameters": _parameters(region),
             "kms_keys": kms_keys.listing(region),
             "rest_apis": _apis(region),
+            "http_apis": http_apis.listing(world, region),
+            "domain_names": domains.listing(world, region),
             **_plans(region),
         }
 

@@ -39,6 +39,12 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "watch": [],
     "authorizer_context": None,
     "deployment_lag": 0,
+    "http_api": {
+        "thaw": "now",
+        "managed_stage": "refused",
+        "authorizer_names": "unique",
+        "write_seconds": 0,
+    },
     "read_lag": 0,
     "apigateway_rate": None,
     "clock_shift": 0,
@@ -70,6 +76,8 @@ class World:
         self.tokens: dict[tuple[str, str, str], tuple[str, Any]] = {}  # client tokens
         self.control_bucket: tuple[float, float] | None = None
         self.requests: list[dict[str, Any]] = []  # requests to deployed APIs
+        self.writes: dict[str, list[int]] = {}  # by API of version 2: the calls in progress that write it, in order
+        self.events: list[dict[str, Any]] = []  # the events of authorizers of APIs of version 2
         self.watched: list[dict[str, Any]] = []  # the statuses of the `watch` requests after each changing call
 
     def on_reset(self, hook: Callable[[World], None]) -> None:
@@ -92,12 +100,17 @@ class World:
         self.faults = Faults()
         self.requests = []
         self.watched = []
+        self.events = []
+        self.writes = {}
 
     def configure(self, changes: dict[str, Any]) -> None:
         unknown = set(changes) - set(DEFAULT_CONFIG)
         if unknown:
             raise ValueError(f"unknown configuration: {sorted(unknown)}")
         with self.lock:
+            unknown = set(changes.get("http_api", {})) - set(DEFAULT_CONFIG["http_api"])
+            if unknown:
+                raise ValueError(f"unknown configuration of http_api: {sorted(unknown)}")
             for key, value in changes.items():
                 if isinstance(DEFAULT_CONFIG[key], dict):
                     value = {**self.config[key], **value}

@@ -10,6 +10,7 @@ from moto.apigateway.models import Authorizer, Method, Resource, RestAPI, apigat
 
 from .api_json import method_json, shown, shown_alone
 from .errors import AwsError
+from .faults import CONCURRENT
 from .gateway import operation
 from .wire import ACCOUNT, PARTITIONS, Call
 from .account_state import World
@@ -60,11 +61,11 @@ def page(world: World, call: Call, items: list[Any], largest: int = 500) -> dict
         raise bad_request("Invalid position parameter specified") from None
     found: dict[str, Any] = {"items": items[start : start + limit]}
     if start + limit < len(items):
-        found["position"] = _base36(start + limit)
+        found["position"] = base36(start + limit)
     return found
 
 
-def _base36(number: int) -> str:
+def base36(number: int) -> str:
     digits = ""
     while number:
         number, rest = divmod(number, 36)
@@ -226,7 +227,8 @@ def update_model(world: World, call: Call) -> Any:
 # --- authorizers
 
 
-_URI = re.compile(
+# The URI by which API Gateway invokes a function.
+INVOCATION = re.compile(
     rf"arn:{PARTITIONS}:apigateway:[a-z0-9-]+:lambda:path/2015-03-31/functions/"
     rf"arn:{PARTITIONS}:lambda:[a-z0-9-]+:\d{{12}}:function:[A-Za-z0-9-_]+(:[A-Za-z0-9-_$]+)?/invocations"
 )
@@ -243,7 +245,7 @@ def check_authorizer(api: RestAPI, wanted: Authorizer) -> None:
         raise bad_request("Authorizer result TTL must be between 0 and 3600 seconds")
     if wanted.type == "COGNITO_USER_POOLS":
         return
-    if not _URI.fullmatch(wanted.authorizer_uri or ""):
+    if not INVOCATION.fullmatch(wanted.authorizer_uri or ""):
         raise bad_request(
             f"Invalid Authorizer URI: {wanted.authorizer_uri}. Authorizer URI should be a valid API Gateway ARN "
             "that represents a Lambda function invocation."
@@ -264,7 +266,7 @@ def create_authorizer(world: World, call: Call) -> Any:
 
     if call.params["restApiId"] not in apigateway_backends[ACCOUNT][call.region].apis:
         # So AWS says it here.
-        raise conflict("Unable to complete operation due to concurrent modification. Please try again later.")
+        raise conflict(CONCURRENT)
     api = api_of(call)
     if len(api.authorizers) >= 10:
         raise AwsError("LimitExceededException", "Maximum number of Authorizers for this API has been reached.", 429)

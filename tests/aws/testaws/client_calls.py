@@ -14,7 +14,7 @@ from botocore.serialize import create_serializer
 from moto.core.utils import get_service_model
 
 from .gateway import QUIET_HEADER, handle
-from .wire import SERVICES, RawRequest
+from .wire import RawRequest, service_names
 from .account_state import REGION, World
 
 
@@ -36,7 +36,7 @@ def call(
     world: World, service: str, operation: str, parameters: dict[str, Any], region: str = REGION
 ) -> dict[str, Any]:
     """Makes one AWS call in boto3's terms (`service` as in botocore). Raises `CallFailed`."""
-    if service not in {name for name, _ in SERVICES.values()}:
+    if service not in service_names():
         raise CallFailed("UnknownService", service)
     model = get_service_model(service)
     if operation not in model.operation_names:

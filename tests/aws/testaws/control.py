@@ -80,6 +80,7 @@ def _log_clear(world: World, body: Any, query: dict[str, str]) -> Any:
     with world.lock:
         world.requests.clear()
         world.watched.clear()
+        world.events.clear()
     return {}
 
 
@@ -91,6 +92,11 @@ def _watched(world: World, body: Any, query: dict[str, str]) -> Any:
 def _requests(world: World, body: Any, query: dict[str, str]) -> Any:
     with world.lock:
         return [dict(entry) for entry in world.requests]
+
+
+def _events(world: World, body: Any, query: dict[str, str]) -> Any:
+    with world.lock:
+        return list(world.events)
 
 
 def _account(world: World, body: Any, query: dict[str, str]) -> Any:
@@ -144,6 +150,7 @@ _ENDPOINTS = {
     ("POST", "log/clear"): _log_clear,
     ("GET", "requests"): _requests,
     ("GET", "watched"): _watched,
+    ("GET", "events"): _events,
     ("GET", "account"): _account,
     ("POST", "seed"): _seed,
     ("POST", "call"): _call,

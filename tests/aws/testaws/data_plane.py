@@ -1,4 +1,4 @@
-"""Authorization of requests to a deployed API at /_aws/execute-api/<api>/<stage>/<path>.
+"""Authorization of requests to a deployed REST API at /_aws/execute-api/<api>/<stage>/<path>.
 
 The stage's deployment determines the response, not the API's draft. Integrations are not run: an allowed request
 receives a 200.
@@ -9,21 +9,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from moto.apigateway.models import RestAPI, Stage, apigateway_backends
 
-from . import lambda_idle, lambda_invoke, resource_policy
-from .awslambda import resolve
+from . import http_plane, resource_policy
 from .gateway_responses import render
 from .stages import canary_of, serving, takes_canary
+from .tool_authorizer import OURS, Asked, decide, invoked
 from .wire import ACCOUNT, RawRequest, Response, arn, dns_suffix
 from .account_state import REGION, World
-
-# Authorizers with this prefix are the tool's: their function and `valid_keys` determine their response.
-OURS = "threescale-gw-"
 
 # Headers that every client sends. Other headers can contain a credential.
 _COMMON = {"host", "user-agent", "accept", "accept-encoding", "connection", "content-length", "content-type"}
@@ -32,9 +28,6 @@ _COMMON = {"host", "user-agent", "accept", "accept-encoding", "connection", "con
 SOURCE_IP = "127.0.0.1"
 
 _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
-
-# The reasons of the tool's authorizer that are no caller's fault: it ends with an error.
-_FAILURES = {"backend_unavailable", "internal", "misconfigured", "not_ready"}
 
 _DENIED = "User is not authorized to access this resource with an explicit deny in an identity-based policy"
 
@@ -77,7 +70,11 @@ def handle(world: World, raw: RawRequest) -> Response | None:
         world.tick()
         entry = {"method": raw.method, "path": path, "status": None, "credential": "none"}
         world.requests.append(entry)
-        response = _answer(world, raw, api_id, stage_name, path, entry)
+        api = world.http_apis.get(api_id)
+        if api is not None:
+            response = http_plane.answer(world, raw, api, entry)
+        else:
+            response = _answer(world, raw, api_id, stage_name, path, entry)
         if response is not None:
             entry["status"] = response.status
         return response
@@ -259,10 +256,10 @@ def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None
     unreadable = pattern and credentials and not re.fullmatch(pattern, credentials[0])
     if (authorizer.get("identitySource") and not credentials) or unreadable:
         raise Refused("UNAUTHORIZED", "Unauthorized")
-    function = _function(authorizer)
+    function, _ = invoked(authorizer.get("authorizerUri"))
     outcome = (world.outcome("functions") or {}).get(function)
     if authorizer["name"].startswith(OURS) and outcome is None:
-        return _ours(world, request, authorizer, function, credentials)
+        return _ours(world, request, authorizer, credentials)
     outcome = outcome or (world.outcome("authorizers") or {}).get(authorizer["name"], "deny")
     if outcome == "error":
         raise Refused("AUTHORIZER_FAILURE", None)
@@ -273,91 +270,21 @@ def _authorize(world: World, request: Request, authorizer: dict[str, Any] | None
     return None
 
 
-def _function(authorizer: dict[str, Any]) -> str | None:
-    """The name of the function that an authorizer invokes."""
-    return _invoked(authorizer)[0]
-
-
-def _invoked(authorizer: dict[str, Any]) -> tuple[str | None, str | None]:
-    """The name of the function that an authorizer invokes, and the qualifier."""
-    named = re.search(r"function:([A-Za-z0-9_-]+)(?::([A-Za-z0-9_$-]+))?/", authorizer.get("authorizerUri") or "")
-    return named.groups() if named else (None, None)
-
-
-def _ours(
-    world: World, request: Request, authorizer: dict[str, Any], name: str | None, credentials: list[str]
-) -> str | None:
-    """The response of the tool's authorizer. It allows keys in `valid_keys` of the configuration, and gives the user key to
-    usage plans if its settings say so. In the mode observe, it allows every request."""
-    function, qualifier = world.functions.by_name.get(name), _invoked(authorizer)[1]
-    version = resolve(function, qualifier) if function is not None else None
-    if version is None or not _may_invoke(function, qualifier, request.region, request.api.id, authorizer["id"]):
+def _ours(world: World, request: Request, authorizer: dict[str, Any], credentials: list[str]) -> str | None:
+    """The response to a decision of the tool's authorizer, or the key for usage plans."""
+    asked = Asked(request.region, request.api.id, _labels(request), request.raw.headers, request.query, credentials)
+    decision = decide(world, asked, authorizer.get("authorizerUri"), authorizer["id"])
+    if decision.effect == "allowed":
+        return decision.usage_key
+    if decision.effect == "unreachable":
         raise Refused("AUTHORIZER_CONFIGURATION_ERROR", None)
-    outcome = world.outcome("authorizer")
-    if isinstance(outcome, dict):
-        outcome = outcome.get(version.version)
-    lambda_idle.wake(world, version)
-    if version.state != "Active" or function.reserved == 0 or outcome in ("error", "timeout"):
-        # A time-out of the function's own is an error of the function's to who invoked it.
+    if decision.effect == "failed":
         raise Refused("AUTHORIZER_FAILURE", None)
-    found = _looked_for(request, version)
-    credentials = credentials if found is None else found
-    if lambda_invoke.observes(version):
-        return next(iter(credentials), None) if _settings(version).get("usage_key") == "user_key" else None
-    broken = lambda_invoke.broken(world, version) or _told(world, request)
-    if broken is None and (outcome == "allow" or any(value in world.config["valid_keys"] for value in credentials)):
-        return next(iter(credentials), None) if _settings(version).get("usage_key") == "user_key" else None
-    if not credentials:
-        raise Refused("UNAUTHORIZED", "Unauthorized")
-    context = {"reason": broken or "user_key_invalid", "message": "Authentication failed"}
-    context |= world.config["authorizer_context"] or {}
-    if context["reason"] in _FAILURES:
-        raise Refused("AUTHORIZER_FAILURE", None)
-    if _settings(version).get("limits") == 429 and context["reason"] != "limits_exceeded":
+    context = decision.context
+    as_401 = decision.settings.get("limits") == 429 and context["reason"] != "limits_exceeded"
+    if decision.effect == "missing" or as_401:
         raise Refused("UNAUTHORIZED", "Unauthorized")
     raise Refused("ACCESS_DENIED", _DENIED, {name: value for name, value in context.items() if value is not None})
-
-
-def _told(world: World, request: Request) -> str | None:
-    """The reason for which the configuration refuses every caller of this method, by label."""
-    reasons = world.outcome("reasons") or {}
-    labels = _labels(request)
-    return next((reason for label, reason in reasons.items() if label in labels), None)
-
-
-def _settings(version: Any) -> dict[str, Any]:
-    """The settings of the tool's authorizer; none for another function."""
-    try:
-        return json.loads(version.environment["THREESCALE_GW_SETTINGS"])
-    except (KeyError, ValueError):
-        return {}
-
-
-def _looked_for(request: Request, version: Any) -> list[str] | None:
-    """The first credential in the places that the version's settings name, or None for a function without settings."""
-    places = _settings(version).get("credentials")
-    if places is None:
-        return None
-    for place in places:
-        name = place["name"]
-        found = (
-            request.raw.headers.get(name.lower()) if place["in"] == "header" else (request.query.get(name) or [None])[0]
-        )
-        if found:
-            return [found]
-    return []
-
-
-def _may_invoke(function: Any, qualifier: str | None, region: str, api_id: str, authorizer_id: str) -> bool:
-    called = arn("execute-api", region, f"{api_id}/authorizers/{authorizer_id}")
-    for statement in function.policies.get(qualifier or "", []):
-        principal = statement["Principal"]
-        if not isinstance(principal, dict) or principal.get("Service") != "apigateway.amazonaws.com":
-            continue
-        pattern = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", "*")
-        if fnmatchcase(called, pattern):
-            return True
-    return False
 
 
 def _has_api_key(request: Request, given: str | None) -> bool:

@@ -18,7 +18,10 @@ from moto.utilities.utils import get_partition
 
 from .errors import AwsError
 
-KINDS = ("throttle", "500", "503", "drop", "unreadable", "deny", "error", "hold", "hold-before")
+KINDS = ("throttle", "500", "503", "drop", "unreadable", "deny", "error", "conflict", "hold", "hold-before")
+
+# What API Gateway says about a write while another one of the same API is in progress.
+CONCURRENT = "Unable to complete operation due to concurrent modification. Please try again later."
 
 
 @dataclass
@@ -146,6 +149,7 @@ class Faults:
 
 _THROTTLES = {
     "apigateway": ("TooManyRequestsException", "Too Many Requests", 429),
+    "apigatewayv2": ("TooManyRequestsException", "Too Many Requests", 429),
     "ec2": ("RequestLimitExceeded", "Request limit exceeded.", 503),
     "lambda": ("TooManyRequestsException", "Rate exceeded", 429),
     "elasticache": ("Throttling", "Rate exceeded", 400),
@@ -158,6 +162,7 @@ _SERVER_ERRORS = {
     "lambda": ("ServiceException", "ServiceException"),
     "logs": ("InternalFailure", "ServiceUnavailableException"),
     "apigateway": ("InternalFailure", "ServiceUnavailableException"),
+    "apigatewayv2": ("InternalFailure", "ServiceUnavailableException"),
     "ssm": ("InternalServerError", "ServiceUnavailable"),
     "events": ("InternalException", "ServiceUnavailable"),
 }
@@ -174,6 +179,8 @@ def error_for(rule: Rule, service: str, action: str, region: str) -> AwsError:
         return AwsError(unavailable, "The service is unavailable. Please try again shortly.", 503)
     if rule.kind == "deny":
         return access_denied(service, rule.iam_action or action, region)
+    if rule.kind == "conflict":
+        return AwsError("ConflictException", CONCURRENT, 409)
     return AwsError(rule.code, rule.message, rule.status)
 
 
@@ -185,5 +192,5 @@ def access_denied(service: str, action: str, region: str) -> AwsError:
         return AwsError("UnauthorizedOperation", f"You are not authorized to perform this operation. {text} {why}", 403)
     if service in ("iam", "sts", "elasticache"):
         return AwsError("AccessDenied", f"{text} {why}", 403)
-    status = 403 if service in ("lambda", "apigateway") else 400
+    status = 403 if service in ("lambda", "apigateway", "apigatewayv2") else 400
     return AwsError("AccessDeniedException", f"{text} {why}", status)

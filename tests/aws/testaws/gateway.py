@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -13,8 +15,8 @@ from moto.core.exceptions import ServiceException
 
 from . import read_lag, wire
 from .errors import AwsError, MotoReply, Unimplemented
-from .faults import Hold, access_denied, error_for
-from .iam_actions import QUIET_HEADER, actions, is_mutating
+from .faults import CONCURRENT, Hold, Rule, access_denied, error_for
+from .iam_actions import GATEWAYS, QUIET_HEADER, actions, is_mutating, resource
 from .model_check import check, redacted, refusal
 from .wire import Call, RawRequest, Response
 from .account_state import World
@@ -89,6 +91,7 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         model_errors=findings,
         iam_action=needed[0],
         iam_actions=needed,
+        iam_resource=resource(call.service, call.region, raw.path),
         parameters=redacted(call),
         access_key=wire.access_key(raw.headers),
     )
@@ -98,7 +101,7 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
     rule = world.faults.match(call.service, call.operation, mutating, identity)
     if rule is not None:
         entry["injected"] = True
-    if rule is not None and rule.kind in ("throttle", "500", "503", "deny", "error"):
+    if rule is not None and rule.kind in ("throttle", "500", "503", "deny", "error", "conflict"):
         error = error_for(rule, call.service, needed[0], call.region)
         response = wire.serialize(call, error)
         entry.update(status=response.status, error_code=error.code)
@@ -109,6 +112,39 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         response = wire.serialize(call, error)
         entry.update(status=response.status, error_code=error.code)
         return response
+    with _writing(world, call, entry) as is_alone:
+        return _execute_and_hold(world, call, entry, findings, rule, is_alone, alive)
+
+
+@contextlib.contextmanager
+def _writing(world: World, call: Call, entry: dict[str, Any]) -> Iterator[bool]:
+    """While a write of an API of version 2 is in progress, from its arrival to its reply. Yields whether no other one
+    of the same API was in progress when it arrived."""
+    api_id = call.params.get("ApiId")
+    if call.service != "apigatewayv2" or not entry["mutating"] or api_id is None:
+        yield True
+        return
+    with world.lock:
+        others = world.writes.setdefault(api_id, [])
+        is_alone = not others
+        others.append(entry["n"])
+    try:
+        time.sleep(world.config["http_api"]["write_seconds"])
+        yield is_alone
+    finally:
+        with world.lock:
+            others.remove(entry["n"])
+
+
+def _execute_and_hold(
+    world: World,
+    call: Call,
+    entry: dict[str, Any],
+    findings: list[str],
+    rule: Rule | None,
+    is_alone: bool,
+    alive: Callable[[], bool],
+) -> Response | None:
     if rule is not None and rule.kind == "hold-before":
         hold = Hold(entry["n"], call.service, call.operation, "before", rule.freeze)
         world.faults.begin(hold)
@@ -122,9 +158,13 @@ def handle(world: World, raw: RawRequest, alive: Callable[[], bool] = lambda: Tr
         with world.lock:
             if world.faults.is_frozen():
                 continue
-            response, code, missing = _answer(world, call, findings)
+            if is_alone:
+                response, code, missing = _answer(world, call, findings)
+            else:
+                error = AwsError("ConflictException", CONCURRENT, 409)
+                response, code, missing = wire.serialize(call, error), error.code, False
             entry.update(status=response.status, error_code=code, unimplemented=missing)
-            if mutating and world.config["watch"]:
+            if entry["mutating"] and world.config["watch"]:
                 world.watched.append({"operation": call.operation, "statuses": watch(world)})
             if rule is not None and rule.kind == "hold":
                 hold = Hold(entry["n"], call.service, call.operation, "after", rule.freeze)
@@ -144,7 +184,7 @@ def _unknown(world: World, raw: RawRequest, what: str) -> Response:
     signing = found[1] if found else "unknown"
     name = what.rpartition(":")[2]
     world.log.begin(
-        service=wire.SERVICES.get(signing, (signing,))[0],
+        service=(wire.service_of(signing, raw.path) or (signing,))[0],
         operation=name,
         mutating=is_mutating(signing, name),
         status=400,
@@ -154,6 +194,7 @@ def _unknown(world: World, raw: RawRequest, what: str) -> Response:
         model_errors=[f"no such operation: {what}"],
         iam_action=f"{signing}:{name}",
         iam_actions=[f"{signing}:{name}"],
+        iam_resource=None,
         parameters={},
         access_key=wire.access_key(raw.headers),
     )
@@ -211,7 +252,7 @@ def _omit(call: Call, result: Any, names: frozenset[str]) -> Any:
         return without(result)
     if result.status >= 300:
         return result
-    if call.operation == "GetExport":
+    if call.operation in ("GetExport", "ExportApi"):
         return Response(result.status, result.headers, json.dumps(without(json.loads(result.body)), indent=2).encode())
     return without(call.parse(result))
 
@@ -223,7 +264,7 @@ def _execute(world: World, call: Call) -> Any:
         )
     if call.service == "ec2" and call.get("DryRun"):
         raise AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
-    if call.service == "apigateway":
+    if call.service in GATEWAYS:
         _pace(world)
     handler = HANDLERS.get((call.service, call.operation))
     token = next((call.params[name] for name in TOKENS if call.params.get(name)), None)

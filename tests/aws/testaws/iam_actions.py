@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.utilities.utils import get_partition
+
 # On a call that plays somebody else: neither logged nor subject to faults.
 QUIET_HEADER = "x-test-aws-quiet"
 
+# The versions of API Gateway. Their actions are HTTP methods.
+GATEWAYS = ("apigateway", "apigatewayv2")
+
 _READS = ("Describe", "Get", "List", "Search", "Lookup", "BatchGet", "Simulate", "Test", "Filter")
 
-# Invoke does not change anything in the account that an operator sees.
-_READ_OPERATIONS = {("lambda", "Invoke")}
+# They do not change anything in the account that an operator sees.
+_READ_OPERATIONS = {("lambda", "Invoke"), ("apigatewayv2", "ExportApi")}
 
 _PREFIX = {"service-quotas": "servicequotas", "resourcegroupstaggingapi": "tag"}
 
@@ -35,9 +40,17 @@ def is_mutating(service: str, operation: str) -> bool:
     return not operation.startswith(_READS)
 
 
+def resource(service: str, region: str, path: str) -> str | None:
+    """The ARN that a call of API Gateway needs its action for: the path, without the `/v2` of version 2. The other
+    services' are not derived."""
+    if service not in GATEWAYS:
+        return None
+    return f"arn:{get_partition(region)}:apigateway:{region}::{path.removeprefix('/v2')}"
+
+
 def actions(service: str, operation: str, method: str, params: dict[str, Any]) -> list[str]:
     """The call's own action, followed by the actions that its parameters require."""
-    if service == "apigateway":
+    if service in GATEWAYS:
         return [f"apigateway:{method}"]
     prefix = _PREFIX.get(service, service)
     found = [f"{prefix}:{_RENAMED.get((service, operation), operation)}"]

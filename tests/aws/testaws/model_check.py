@@ -24,6 +24,10 @@ class Fatal(str):
 
 def refusal(call: Call, findings: list[str]) -> AwsError | None:
     """The service's error for a request that it cannot parse, or None."""
+    if call.service == "apigatewayv2":
+        # Its only code for an invalid request, also for a value outside of its enum or range.
+        found = next((finding for finding in findings if "unknown" not in finding), None)
+        return AwsError("BadRequestException", f"1 validation error detected: {found}", 400) if found else None
     found = next((finding for finding in findings if isinstance(finding, Fatal)), None)
     if found is None:
         return None

@@ -9,12 +9,18 @@ from . import (  # noqa: F401 - importing a module registers its handlers
     callers,
     cloudwatch,
     deployments,
+    domains,
     ec2,
     ec2_listing,
     elasticache,
     events,
     export,
     gateway_responses,
+    http_apis,
+    http_authorizers,
+    http_export,
+    http_routes,
+    http_stages,
     instance_details,
     instances,
     integrations,
@@ -41,7 +47,7 @@ from .account_state import World
 
 
 def install(world: World) -> None:
-    for module in (elasticache, awslambda, instances, roles, read_lag, vpc_settings):
+    for module in (elasticache, awslambda, domains, http_apis, instances, roles, read_lag, vpc_settings):
         world.on_reset(module.fresh)
 
 

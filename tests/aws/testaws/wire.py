@@ -73,6 +73,21 @@ SERVICES = {
     "tagging": ("resourcegroupstaggingapi", "resourcegroupstaggingapi"),
 }
 
+# Version 2 of API Gateway (HTTP and WebSocket APIs) has the signing name of version 1. Nothing of it is moto's.
+_GATEWAY_V2 = ("apigatewayv2", "")
+
+
+def service_of(signing: str, path: str) -> tuple[str, str] | None:
+    """(botocore service, moto backend) of a request."""
+    if signing == "apigateway" and path.startswith("/v2/"):
+        return _GATEWAY_V2
+    return SERVICES.get(signing)
+
+
+def service_names() -> set[str]:
+    """The services that this server knows, as botocore names them."""
+    return {service for service, _ in (*SERVICES.values(), _GATEWAY_V2)}
+
 # EC2's errors and the common errors are not in any service's model, and moto warns about each of them.
 warnings.filterwarnings("ignore", message=".*does not match an error shape.*")
 
@@ -89,6 +104,7 @@ class RawRequest:
     query: str
     headers: dict[str, str]  # lower-case names
     body: bytes
+    lines: list[tuple[str, str]] = field(default_factory=list)  # the headers as sent, in order
 
     def environ(self, body: bytes | None = None) -> dict[str, Any]:
         data = self.body if body is None else body
@@ -219,9 +235,10 @@ def parse(raw: RawRequest) -> Call:
     if found is None:
         raise Unimplemented("request is not signed")
     region, signing = found
-    service, backend = SERVICES.get(signing, (None, None))
-    if service is None:
+    known = service_of(signing, raw.path)
+    if known is None:
         return _foreign(raw, region, signing)
+    service, backend = known
     service_model = get_service_model(service)
     uri_params = headers = path = None
     try:
@@ -329,8 +346,9 @@ def _dispatch(backend: str) -> Any:
 
 def warm() -> None:
     """Loads and creates what the first call to each service would."""
-    for service, backend in SERVICES.values():
-        _dispatch(backend)
+    for service, backend in (*SERVICES.values(), _GATEWAY_V2):
+        if backend:
+            _dispatch(backend)
         protocol = str(get_service_model(service).protocol)
         if protocol in ("ec2", "query", "json", "rest-json"):
             get_service_router(service)._get_router(protocol)
@@ -358,6 +376,8 @@ def _call_application(call: Call, body: bytes | None) -> tuple[int, dict[str, An
 
 
 def call_moto(call: Call, body: bytes | None = None) -> Response:
+    if not call.backend:
+        raise Unimplemented(f"{call.service}:{call.operation}")
     answer = _call_application if call.backend == "*" else _call_directly
     try:
         status, headers, data = answer(call, body)
@@ -407,7 +427,8 @@ def _json_error(call: Call, error: ServiceException) -> Response:
             body["Type"] = "User" if status < 500 else "Service"
     # What denies a call is in front of the service, and in no model.
     unmodelled = "Message" if error.code.startswith("AccessDenied") else "message"
-    text = next((name for name in shape.members if name.lower() == "message"), unmodelled)
+    names = (member.serialization.get("name", name) for name, member in shape.members.items())
+    text = next((name for name in names if name.lower() == "message"), unmodelled)
     if error.message:
         body[text] = error.message
     return Response(status, headers, json.dumps(body).encode())
