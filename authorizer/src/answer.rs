@@ -92,6 +92,8 @@ pub fn kind(outcome: &Outcome, format: Format, limits: LimitStatus) -> Kind {
         && outcome.reason != LIMIT;
     match outcome.effect {
         Effect::Allow => Kind::Allow,
+        // An HTTP API may answer 500 to any function error.
+        Effect::Unauthorized if format == Format::HttpApi => Kind::Deny,
         Effect::Unauthorized => Kind::Unauthorized,
         // A Deny would read as the caller's fault.
         Effect::Deny if FAILURES.contains(&outcome.reason.as_str()) => Kind::Failure,
@@ -402,6 +404,17 @@ mod tests {
             ),
             Reply::Error("Unauthorized".to_owned())
         );
+    }
+
+    #[test]
+    fn an_http_api_gets_a_refusal_for_missing_credentials() {
+        let outcome = Outcome {
+            effect: Effect::Unauthorized,
+            ..Outcome::deny("credential_missing")
+        };
+        let answer = written(&outcome, Format::HttpApi, ARN);
+        assert_eq!(answer["isAuthorized"], false);
+        assert_eq!(answer["context"]["reason"], "credential_missing");
     }
 
     #[test]

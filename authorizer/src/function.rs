@@ -157,7 +157,9 @@ impl Function {
     }
 
     fn answer(&mut self, invocation: &Invocation, started: Instant, deadline: Instant) -> Reply {
-        match (event::parse(&invocation.event), self.clients.settings.role) {
+        let settings = &self.clients.settings;
+        let event = event::parse_with(&invocation.event, &settings.base_paths);
+        match (event, settings.role) {
             (Ok(Event::Authorize(request)), Role::Authorizer) => {
                 trace::remember(&request);
                 let decided = self

@@ -181,3 +181,234 @@ fn refuses_the_rest() {
         assert!(parse(event.as_bytes()).is_err(), "{event}");
     }
 }
+
+fn with_base_paths<'a>(event: &'a str, base_paths: &str) -> Request<'a> {
+    let base_paths = serde_json::from_str(base_paths).expect("base paths");
+    match parse_with(event.as_bytes(), &base_paths) {
+        Ok(Event::Authorize(request)) => *request,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A log of API Gateway, published in the tests of swift-server/swift-aws-lambda-events
+/// (APIGateway+LambdaAuthorizerTests.swift): a named stage is in front of the path, and not in the path of the ARN.
+#[test]
+fn reads_what_api_gateway_sent_to_an_authorizer_of_a_named_stage() {
+    let request = authorize(
+        r#"{"version":"2.0","type":"REQUEST",
+        "routeArn":"arn:aws:execute-api:eu-north-1:000000000000:0000000000/dev/GET/applications",
+        "identitySource":["abc.xyz.123"],"routeKey":"GET /applications","rawPath":"/dev/applications","rawQueryString":"",
+        "headers":{"accept":"*/*","authorization":"abc.xyz.123","content-length":"0",
+        "host":"0000000000.execute-api.eu-north-1.amazonaws.com","user-agent":"curl/8.1.2",
+        "x-amzn-trace-id":"Root=1-00000000-000000000000000000000000","x-forwarded-for":"0.0.0.0",
+        "x-forwarded-port":"443","x-forwarded-proto":"https"},
+        "requestContext":{"accountId":"000000000000","apiId":"0000000000",
+        "domainName":"0000000000.execute-api.eu-north-1.amazonaws.com","domainPrefix":"0000000000",
+        "http":{"method":"GET","path":"/dev/applications","protocol":"HTTP/1.1","sourceIp":"0.0.0.0","userAgent":"curl/8.1.2"},
+        "requestId":"QHACgr8sig0MELg=","routeKey":"GET /applications","stage":"dev",
+        "time":"15/Dec/2023:20:35:03 +0000","timeEpoch":1702672503230}}"#,
+    );
+    assert_eq!(request.format, Format::HttpApi);
+    assert_eq!(
+        (request.path.as_ref(), request.resource.as_ref()),
+        ("/applications", "/applications")
+    );
+    assert!(matches!(request.path, Cow::Borrowed(_)));
+    assert!(request.path_is_decoded && !request.path_has_open_end);
+    assert_eq!(
+        request.header("Authorization").collect::<Vec<_>>(),
+        ["abc.xyz.123"]
+    );
+    assert_eq!(request.source_ip.as_deref(), Some("0.0.0.0"));
+    assert_eq!(request.gateway_id.as_deref(), Some("QHACgr8sig0MELg="));
+}
+
+/// The example of the guide, "Control access to HTTP APIs with AWS Lambda authorizers", with the identity source of an
+/// authorizer that has none (null).
+#[test]
+fn reads_the_example_of_the_guide_for_http_apis() {
+    let request = authorize(
+        r#"{"version":"2.0","type":"REQUEST",
+        "routeArn":"arn:aws:execute-api:us-east-1:123456789012:abcdef123/test/GET/request",
+        "identitySource":null,"routeKey":"$default","rawPath":"/my/path",
+        "rawQueryString":"parameter1=value1&parameter1=value2&parameter2=value","cookies":["cookie1","cookie2"],
+        "headers":{"header1":"value1","header2":"value1,value2"},
+        "queryStringParameters":{"parameter1":"value1,value2","parameter2":"value"},
+        "requestContext":{"accountId":"123456789012","apiId":"api-id","authentication":{"clientCert":{
+        "clientCertPem":"CERT_CONTENT","subjectDN":"www.example.com","issuerDN":"Example issuer",
+        "serialNumber":"a1:a1","validity":{"notBefore":"May 28 12:30:02 2019 GMT","notAfter":"Aug  5 09:36:04 2021 GMT"}}},
+        "domainName":"id.execute-api.us-east-1.amazonaws.com","domainPrefix":"id",
+        "http":{"method":"POST","path":"/my/path","protocol":"HTTP/1.1","sourceIp":"IP","userAgent":"agent"},
+        "requestId":"id","routeKey":"$default","stage":"$default","time":"12/Mar/2020:19:03:58 +0000","timeEpoch":1583348638390},
+        "pathParameters":{"parameter1":"value1"},"stageVariables":{"stageVariable1":"value1"}}"#,
+    );
+    assert_eq!(
+        (request.method.as_ref(), request.path.as_ref()),
+        ("POST", "/my/path")
+    );
+    assert_eq!(request.resource, "$default");
+    assert_eq!(
+        request.parameter("parameter1").collect::<Vec<_>>(),
+        ["value1", "value2"]
+    );
+}
+
+#[test]
+fn an_unknown_version_of_the_payload_is_refused() {
+    let event = |version: &str| {
+        format!(
+            r#"{{"type":"REQUEST","version":"{version}","methodArn":"arn","path":"/","httpMethod":"GET","headers":{{}}}}"#
+        )
+    };
+    assert!(parse(event("1.0").as_bytes()).is_ok());
+    for version in ["", "1", "2", "3.0"] {
+        let event = event(version);
+        let refused = parse(event.as_bytes());
+        assert_eq!(refused.err(), Some(EventError::Unknown), "{version}");
+    }
+}
+
+/// An event of an HTTP API on the stage `prod`, unless the domain is followed by another one.
+fn of_http_api(path: &str, key: &str, parameters: &str, domain: &str) -> String {
+    let (domain, stage) = domain.split_once(' ').unwrap_or((domain, "prod"));
+    format!(
+        r#"{{"version":"2.0","type":"REQUEST","routeKey":"{key}","rawPath":"{path}","rawQueryString":"",
+        "routeArn":"arn:aws:execute-api:r:1:api/{stage}/GET{path}","headers":{{}},"pathParameters":{parameters},
+        "requestContext":{{"stage":"{stage}","apiId":"api","domainName":"{domain}","http":{{"method":"GET"}}}}}}"#
+    )
+}
+
+#[test]
+fn the_path_of_an_http_api_is_the_one_below_the_root() {
+    const BASE_PATHS: &str = r#"{"api.example.com":["shop","shop/v2"],"root.example.com":[""]}"#;
+    let own = "api.execute-api.eu-west-1.amazonaws.com";
+    let own_default = "api.execute-api.eu-west-1.amazonaws.com $default";
+    let (known, root, other) = ("api.example.com", "root.example.com", "other.example.com");
+    for (path, key, parameters, domain, wanted) in [
+        // The name of the stage is in front of the path on the own address only.
+        ("/prod", "$default", "null", own, "/"),
+        ("/prod/", "$default", "null", own, "/"),
+        ("/prod", "GET /", "null", own, "/"),
+        ("/prod/prod", "$default", "null", own, "/prod"),
+        ("/prod/prod", "GET /prod", "null", own, "/prod"),
+        ("/product", "$default", "null", own, "/product"),
+        ("//prod//a", "$default", "null", own, "//a"),
+        ("/prod/./a", "$default", "null", own, "/./a"),
+        ("/prod/../prod/a", "$default", "null", own, "/../prod/a"),
+        ("/prod/a", "$default", "null", own_default, "/prod/a"),
+        (
+            "/$default/a",
+            "$default",
+            "null",
+            own_default,
+            "/$default/a",
+        ),
+        (
+            "/prod/a",
+            "GET /prod/{id}",
+            r#"{"id":"a"}"#,
+            own_default,
+            "/prod/a",
+        ),
+        (
+            "/prod/a",
+            "$default",
+            "null",
+            "api.execute-api.eu-west-1.api.aws",
+            "/a",
+        ),
+        (
+            "/prod/a",
+            "$default",
+            "null",
+            "API.execute-api.cn-north-1.amazonaws.com.cn",
+            "/a",
+        ),
+        // A custom domain name: the resource tells, and else the base paths.
+        ("/shop/a", "GET /a", "null", known, "/a"),
+        ("/shop/a", "GET /{id}", r#"{"id":"a"}"#, known, "/a"),
+        (
+            "/shop/a/b",
+            "GET /{proxy+}",
+            r#"{"proxy":"a/b"}"#,
+            known,
+            "/a/b",
+        ),
+        ("/shop/a", "$default", "null", known, "/a"),
+        ("/shop/v2/a", "$default", "null", known, "/a"),
+        ("/shop", "$default", "null", known, "/"),
+        ("/shop/shop/a", "$default", "null", known, "/shop/a"),
+        ("/prod/a", "$default", "null", known, "/prod/a"),
+        ("/shop/a", "$default", "null", root, "/shop/a"),
+        ("/shop/a", "$default", "null", other, "/shop/a"),
+        // The values do not fit: the segments of a decoded path cannot be counted.
+        ("/prod/x/y/z", "GET /{a}/{b}", "null", own, "/x/y/z"),
+        ("/shop/x/y/z", "GET /{a}/{b}", "null", known, "/x/y/z"),
+        // The resource knows better than settings of another time.
+        (
+            "/shop/a",
+            "GET /shop/{id}",
+            r#"{"id":"a"}"#,
+            known,
+            "/shop/a",
+        ),
+        ("/new/a", "GET /{id}", r#"{"id":"a"}"#, known, "/a"),
+    ] {
+        let event = of_http_api(path, key, parameters, domain);
+        let request = with_base_paths(&event, BASE_PATHS);
+        assert_eq!(request.path, wanted, "{path} {key} {domain}");
+        assert!(request.path_is_decoded);
+    }
+}
+
+#[test]
+fn an_encoded_slash_in_a_parameter_stays_one() {
+    for domain in ["api.execute-api.eu-west-1.amazonaws.com", "api.example.com"] {
+        let event = of_http_api(
+            "/prod/x/y/z",
+            "GET /{a}/{b}",
+            r#"{"a":"x","b":"y/z"}"#,
+            domain,
+        );
+        let request = authorize(&event);
+        assert_eq!(
+            (request.path.as_ref(), request.path_is_decoded),
+            ("/x/y%2Fz", false)
+        );
+    }
+}
+
+/// The resource of a REST API tells the base path; the settings do where it does not.
+#[test]
+fn base_paths_change_nothing_for_a_rest_api_whose_resource_fits() {
+    let path = |path: &str, resource: &str, below: &str, domain: &str| {
+        let event = format!(
+            r#"{{"type":"REQUEST","methodArn":"arn:aws:execute-api:r:1:api/prod/GET{below}","httpMethod":"GET",
+            "path":"{path}","resource":"{resource}","pathParameters":null,
+            "requestContext":{{"stage":"prod","apiId":"api","domainName":"{domain}"}}}}"#
+        );
+        with_base_paths(&event, r#"{"api.example.com":["shop"]}"#)
+            .path
+            .into_owned()
+    };
+    let (own, known) = ("api.execute-api.eu-west-1.amazonaws.com", "api.example.com");
+    for (whole, resource, below, domain, wanted) in [
+        ("/shop/a", "/{id}", "/a", known, "/a"),
+        ("/shop/a", "/shop/{id}", "/shop/a", known, "/shop/a"),
+        ("/shop/a", "/{proxy+}", "/unlike", known, "/a"),
+        ("/shop/a", "/{proxy+}", "/unlike", own, "/shop/a"),
+        (
+            "/shop/a",
+            "/{proxy+}",
+            "/unlike",
+            "other.example.com",
+            "/shop/a",
+        ),
+    ] {
+        assert_eq!(
+            path(whole, resource, below, domain),
+            wanted,
+            "{whole} {resource} {domain}"
+        );
+    }
+}

@@ -9,6 +9,7 @@ mod basics;
 mod deaths;
 mod far;
 mod fuzz;
+mod http_apis;
 mod limits;
 mod memory;
 mod model;
