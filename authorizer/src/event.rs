@@ -1,6 +1,7 @@
 //! The events of the functions, parsed as API Gateway, EventBridge, and the CLI send them.
 //!
-//! REST APIs send `REQUEST` and `TOKEN` events (payload 1.0), HTTP APIs payload 2.0. In all of them, query parameters are percent-decoded, except in `rawQueryString` of payload
+//! REST APIs send `REQUEST` and `TOKEN` events (payload 1.0), HTTP APIs payload 2.0, and WebSocket APIs a `REQUEST` event
+//! without a method and a path. In all of them, query parameters are percent-decoded, except in `rawQueryString` of payload
 //! 2.0. That one is used, because the decoded form joins repeated parameters with commas. Header values are raw; payload 2.0
 //! joins repeated headers with commas. REST APIs leave the path encoded, and HTTP APIs decode it.
 
@@ -33,6 +34,8 @@ pub enum Format {
     Policy,
     /// Payload 2.0: the settings select the format.
     HttpApi,
+    /// An IAM policy for a connection to a WebSocket API.
+    WebSocket,
 }
 
 /// A request to the API, as far as the decision needs it.
@@ -44,8 +47,8 @@ pub struct Request<'a> {
     pub arn: Cow<'a, str>,
     /// The HTTP method, in upper case.
     pub method: Cow<'a, str>,
-    /// The path of the resource or route that matched, such as `/orders/{id}`, or `$default`; empty if the event does not
-    /// have it.
+    /// The path of the resource or route that matched, such as `/orders/{id}`, or `$default` or `$connect`; empty if the
+    /// event does not have it.
     pub resource: Cow<'a, str>,
     /// The path below the root of the API, without stage and base path.
     pub path: Cow<'a, str>,
@@ -232,6 +235,8 @@ struct Context<'a> {
     identity: Option<Identity<'a>>,
     #[serde(borrow)]
     request_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    event_type: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -326,17 +331,29 @@ fn token(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     })))
 }
 
+/// A request to a REST API, or a new connection to a WebSocket API.
 fn request<'a>(raw: Raw<'a>, base_paths: &BasePaths) -> Result<Event<'a>, EventError> {
     let arn = raw.method_arn.ok_or(EventError::Malformed)?.0;
     let context = raw.request_context.unwrap_or_default();
-    let resource = string(raw.resource);
-    let whole = raw.path.ok_or(EventError::Malformed)?.0;
-    let known = base_paths.end(custom_domain(&context), &whole);
-    let (path, path_has_open_end) = routed(whole, &resource, raw.path_parameters, &arn, known)?;
+    let (format, method, resource, path, path_has_open_end);
+    if is(context.event_type.as_ref(), "CONNECT") {
+        // It has neither a method nor a path.
+        format = Format::WebSocket;
+        method = Cow::Borrowed("GET");
+        resource = Cow::Borrowed("$connect");
+        (path, path_has_open_end) = (Cow::Borrowed("/"), false);
+    } else {
+        format = Format::Policy;
+        method = raw.http_method.ok_or(EventError::Malformed)?.0;
+        resource = string(raw.resource);
+        let whole = raw.path.ok_or(EventError::Malformed)?.0;
+        let known = base_paths.end(custom_domain(&context), &whole);
+        (path, path_has_open_end) = routed(whole, &resource, raw.path_parameters, &arn, known)?;
+    }
     Ok(Event::Authorize(Box::new(Request {
-        format: Format::Policy,
+        format,
         arn,
-        method: raw.http_method.ok_or(EventError::Malformed)?.0,
+        method,
         resource,
         path,
         path_is_decoded: raw.version.is_some(),

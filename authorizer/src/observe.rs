@@ -31,6 +31,8 @@ pub(crate) fn blind(event: &[u8], reason: &str, http_api: HttpApiAnswer) -> Opti
     }
     let (format, arn) = if event["version"] == "2.0" || event["routeArn"].is_string() {
         (Format::HttpApi, &event["routeArn"])
+    } else if event["requestContext"]["eventType"] == "CONNECT" {
+        (Format::WebSocket, &event["methodArn"])
     } else {
         (Format::Policy, &event["methodArn"])
     };
@@ -100,6 +102,11 @@ mod tests {
             (
                 r#"{"type":"REQUEST","methodArn":"arn:aws:execute-api:eu-west-1:1:api/prod/GET/x","headers":7}"#,
                 "arn:aws:execute-api:eu-west-1:1:api/prod/*/*",
+            ),
+            (
+                r#"{"type":"REQUEST","methodArn":"arn:aws:execute-api:eu-west-1:1:api/prod/$connect","headers":7,
+                "requestContext":{"eventType":"CONNECT"}}"#,
+                "arn:aws:execute-api:eu-west-1:1:api/prod/*",
             ),
             (r#"{"type":"REQUEST"}"#, "*"),
             ("{}", "*"),

@@ -253,6 +253,52 @@ fn reads_the_example_of_the_guide_for_http_apis() {
     );
 }
 
+/// The example of the guide, "Control access to WebSocket APIs with AWS Lambda REQUEST authorizers".
+#[test]
+fn reads_a_connection_to_a_websocket_api() {
+    let request = authorize(
+        r#"{"type":"REQUEST","methodArn":"arn:aws:execute-api:us-east-1:123456789012:abcdef123/default/$connect",
+        "headers":{"Connection":"upgrade","content-length":"0","HeaderAuth1":"headerValue1",
+        "Host":"abcdef123.execute-api.us-east-1.amazonaws.com","Sec-WebSocket-Key":"...","Sec-WebSocket-Version":"13",
+        "Upgrade":"websocket","X-Amzn-Trace-Id":"...","X-Forwarded-For":"..."},
+        "multiValueHeaders":{"Connection":["upgrade"],"content-length":["0"],"HeaderAuth1":["a","headerValue1"],
+        "Host":["abcdef123.execute-api.us-east-1.amazonaws.com"],"Upgrade":["websocket"]},
+        "queryStringParameters":{"QueryString1":"queryValue1"},
+        "multiValueQueryStringParameters":{"QueryString1":["a","queryValue1"]},"stageVariables":{},
+        "requestContext":{"routeKey":"$connect","eventType":"CONNECT","extendedRequestId":"...",
+        "requestTime":"19/Jan/2023:21:13:26 +0000","messageDirection":"IN","stage":"default","connectedAt":1674162806344,
+        "requestTimeEpoch":1674162806345,"identity":{"sourceIp":"192.0.2.7"},"requestId":"r-3",
+        "domainName":"abcdef123.execute-api.us-east-1.amazonaws.com","connectionId":"c-1","apiId":"abcdef123"}}"#,
+    );
+    assert_eq!(request.format, Format::WebSocket);
+    assert_eq!(
+        (request.method.as_ref(), request.path.as_ref()),
+        ("GET", "/")
+    );
+    assert_eq!(request.resource, "$connect");
+    assert_eq!(
+        request.header("headerauth1").collect::<Vec<_>>(),
+        ["a", "headerValue1"]
+    );
+    assert_eq!(
+        request.parameter("QueryString1").collect::<Vec<_>>(),
+        ["a", "queryValue1"]
+    );
+    assert_eq!(request.source_ip.as_deref(), Some("192.0.2.7"));
+    assert_eq!(request.gateway_id.as_deref(), Some("r-3"));
+}
+
+#[test]
+fn only_new_connections_of_a_websocket_api_are_decided() {
+    for event in [
+        r#"{"type":"REQUEST","methodArn":"arn","requestContext":{"eventType":"MESSAGE"}}"#,
+        r#"{"type":"REQUEST","requestContext":{"eventType":"CONNECT"}}"#,
+        r#"{"requestContext":{"eventType":"CONNECT"},"methodArn":"arn"}"#,
+    ] {
+        assert!(parse(event.as_bytes()).is_err(), "{event}");
+    }
+}
+
 #[test]
 fn an_unknown_version_of_the_payload_is_refused() {
     let event = |version: &str| {

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 
-use crate::support::gateway::{event as rest_event, http_event, is_authorized};
+use crate::support::gateway::{connection, event as rest_event, http_event, is_authorized};
 
 /// Any bytes as an event: parsed, searched for credentials, mapped, and answered.
 fn read_event(data: &[u8]) {
@@ -188,10 +188,12 @@ fn any_event() {
     of_http["routeKey"] = "GET /x/{id}/{proxy+}".into();
     of_http["pathParameters"] = serde_json::json!({"id": "y z?", "proxy": "%61/"});
     let of_route = of_http.to_string();
+    let of_socket = connection(&[("key", &["a", "b"])]).to_string();
     let corpus = corpus(&[
         &rest,
         &custom,
         &of_route,
+        &of_socket,
         r#"{"type":"TOKEN","authorizationToken":"Bearer k","methodArn":"arn:aws:execute-api:r:1:a/prod/GET/a/b"}"#,
         r#"{"version":"2.0","type":"REQUEST","routeArn":"arn","rawPath":"/prod/a%20","rawQueryString":"a=%zz&b&key=1","headers":{"key":"b","authorization":"Basic dTpw"},"requestContext":{"stage":"prod","http":{"method":"GET","path":"/a"}}}"#,
         r#"{"version":"0","detail-type":"Scheduled Event","source":"aws.events"}"#,
@@ -202,7 +204,7 @@ fn any_event() {
         &corpus,
         &[
             "null", "{}", "[]", "\"\"", "\\u0000", "\\ud800", "\"key\":", "/../", "%", "Basic ",
-            "é", "1e999", ",", "?", "#", "%2F", "$default", "{proxy+}",
+            "é", "1e999", ",", "?", "#", "%2F", "$default", "CONNECT", "{proxy+}",
         ],
         read_event,
     );

@@ -32,3 +32,4 @@ mod sums;
 mod support;
 mod traces;
 mod trees;
+mod websocket_apis;

@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fuse::Fuse;
 use super::redis::Redis;
@@ -76,6 +76,39 @@ pub fn http_event(headers: Value, path: &str, query: &str) -> Value {
             "stage": "prod",
             "time": "29/Nov/2026:18:00:00 +0000",
             "timeEpoch": 1_795_975_200_000_i64,
+        },
+    })
+}
+
+/// The event of a connection to a WebSocket API with these query parameters. The members are those of the example in the
+/// guide, "Control access to WebSocket APIs with AWS Lambda REQUEST authorizers".
+pub fn connection(query: &[(&str, &[&str])]) -> Value {
+    let headers = [
+        ("Connection", "upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Upgrade", "websocket"),
+    ];
+    let single = |(name, values): &(&str, &[&str])| ((*name).to_owned(), json!(values.last()));
+    let multi = |(name, values): &(&str, &[&str])| ((*name).to_owned(), json!(values));
+    json!({
+        "type": "REQUEST",
+        "methodArn": "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/$connect",
+        "headers": headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
+        "multiValueHeaders": headers.iter().map(|(name, value)| ((*name).to_owned(), json!([value]))).collect::<Map<_, _>>(),
+        "queryStringParameters": query.iter().map(single).collect::<Map<_, _>>(),
+        "multiValueQueryStringParameters": query.iter().map(multi).collect::<Map<_, _>>(),
+        "stageVariables": {},
+        "requestContext": {
+            "routeKey": "$connect",
+            "eventType": "CONNECT",
+            "messageDirection": "IN",
+            "stage": "prod",
+            "connectedAt": 1_795_975_200_000_i64,
+            "identity": { "sourceIp": "192.0.2.1" },
+            "requestId": "gateway-3",
+            "domainName": "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
+            "connectionId": "connection-1",
+            "apiId": "a1b2c3d4e5",
         },
     })
 }
