@@ -78,6 +78,13 @@ impl Request<'_> {
             .map(|(_, value)| value.as_ref())
     }
 
+    /// The ids of the API and of its stage, as the ARN has them.
+    pub(crate) fn stage(&self) -> (Option<&str>, Option<&str>) {
+        let place = self.arn.splitn(6, ':').nth(5).unwrap_or_default();
+        let mut parts = place.split('/').filter(|part| !part.is_empty());
+        (parts.next(), parts.next())
+    }
+
     /// All values of a query parameter. The case of its name matters.
     pub fn parameter(&self, name: &str) -> impl Iterator<Item = &str> {
         self.query

@@ -247,6 +247,7 @@ impl Function {
                 self.clients.metrics.hurry();
             }
         }
+        let (api, stage) = request.stage();
         let mut line = json!({
             "level": "info",
             "event": "decision",
@@ -256,6 +257,8 @@ impl Function {
             "reason": outcome.reason,
             "source": decided.source.word(),
             "credential": decided.credential.as_ref().map(Credential::masked),
+            "api": api,
+            "stage": stage,
             "method": request.method,
             "resource": request.resource,
             "metric": outcome.metric,

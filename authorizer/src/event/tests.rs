@@ -221,6 +221,7 @@ fn reads_what_api_gateway_sent_to_an_authorizer_of_a_named_stage() {
     );
     assert_eq!(request.source_ip.as_deref(), Some("0.0.0.0"));
     assert_eq!(request.gateway_id.as_deref(), Some("QHACgr8sig0MELg="));
+    assert_eq!(request.stage(), (Some("0000000000"), Some("dev")));
 }
 
 /// The example of the guide, "Control access to HTTP APIs with AWS Lambda authorizers", with the identity source of an
@@ -286,6 +287,7 @@ fn reads_a_connection_to_a_websocket_api() {
     );
     assert_eq!(request.source_ip.as_deref(), Some("192.0.2.7"));
     assert_eq!(request.gateway_id.as_deref(), Some("r-3"));
+    assert_eq!(request.stage(), (Some("abcdef123"), Some("default")));
 }
 
 #[test]

@@ -425,7 +425,7 @@ fn the_log_of_a_refusal_has_the_end_of_the_key() {
     assert_eq!(lines[1]["credential"], Value::Null);
     for (line, reason) in lines.iter().zip(["user_key_invalid", "credential_missing"]) {
         let of_request = json!({
-            "allowed": false, "reason": reason, "resource": "$default",
+            "allowed": false, "reason": reason, "api": "a1b2c3d4e5", "stage": "prod", "resource": "$default",
             "method": "GET", "gateway_request": "gateway-2",
         });
         for (name, wanted) in of_request.as_object().unwrap() {

@@ -122,6 +122,8 @@ fn the_log_of_a_connection_names_its_route() {
     for (name, wanted) in [
         ("event", "decision"),
         ("reason", "user_key_invalid"),
+        ("api", "a1b2c3d4e5"),
+        ("stage", "prod"),
         ("resource", "$connect"),
         ("method", "GET"),
         ("gateway_request", "gateway-3"),
