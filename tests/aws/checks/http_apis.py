@@ -472,6 +472,19 @@ def the_account_lists_apis_of_version_2(aws: Aws) -> None:
 
 
 @check
+def another_stack_with_an_http_api(aws: Aws) -> None:
+    """With `foreign` = `http`, the stack `other` protects an HTTP API."""
+    assert aws.control("POST", "seed", {"foreign": True})["foreign"].get("http_api_id") is None
+    aws.reset()
+    api_id = aws.control("POST", "seed", {"foreign": "http"})["foreign"]["http_api_id"]
+    assert route_of(aws, api_id, "GET /")["AuthorizationType"] == "CUSTOM"
+    aws.configure(valid_keys=["theirs"])
+    address = f"/_aws/execute-api/{api_id}/prod/"
+    found = [aws.get(address, headers) for headers in ({}, {"apikey": "wrong"}, {"apikey": "theirs"})]
+    assert found == [401, 403, 200], found
+
+
+@check
 def seeds_of_version_2(aws: Aws) -> None:
     """Pending edits are in the draft only, or in each stage that deploys automatically."""
     pending = [

@@ -163,6 +163,8 @@ def deploy(
     outcome = world.outcome("deployment")
 
     def done() -> None:
+        if deployment.id not in api.deployments:
+            return
         names = [name for name in stages if name in api.stages]
         if automatic:
             names = [name for name in names if api.stages[name].get("AutoDeploy")]

@@ -279,7 +279,7 @@ def _log_refusal(world: World, request: HttpRequest, decision: Decision) -> None
         "metric": None,
         "us": 1000,
     }
-    log(world, request.api.region, decision.version, [line])
+    log(world, decision.version, line)
 
 
 def _backend(world: World, request: HttpRequest) -> Response:
