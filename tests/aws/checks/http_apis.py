@@ -355,6 +355,8 @@ def stages_of_version_2(aws: Aws) -> None:
     answer = v2.reset_authorizers_cache(ApiId=api_id, StageName="$default")
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204
     v2.delete_stage(ApiId=api_id, StageName="$default")
+    deleted = f"arn:aws:apigateway:us-east-1::/apis/{api_id}/stages/$default"
+    assert aws.log()[-1]["iam_resource"] == deleted
     with aws.refused("NotFoundException", "Invalid stage identifier specified"):
         stage_of(aws, api_id, "$default")
 

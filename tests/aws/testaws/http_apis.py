@@ -157,6 +157,8 @@ def deploy(
         "CreatedDate": date(world),
         "DeploymentStatus": "PENDING",
     }
+    if automatic:
+        description = "Automatic deployment triggered by changes to the Api configuration"
     if description:
         shown["Description"] = description
     deployment = api.deployments[shown["DeploymentId"]] = Deployment(shown, snapshot_of(api))
@@ -215,7 +217,7 @@ def changed(world: World, api: HttpApi) -> None:
     """A write of the API: the stages with automatic deployment get a deployment of the draft."""
     stages = [name for name, stage in api.stages.items() if stage.get("AutoDeploy")]
     if stages and api.routes:
-        deploy(world, api, stages, "Automatic deployment triggered by changes to the Api configuration", automatic=True)
+        deploy(world, api, stages, automatic=True)
 
 
 # --- APIs
