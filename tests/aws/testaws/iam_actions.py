@@ -42,8 +42,8 @@ def is_mutating(service: str, operation: str) -> bool:
 
 
 def resource(service: str, region: str, path: str) -> str | None:
-    """The ARN that a call of API Gateway needs its action for: the path, without the `/v2` of version 2. Only the ARN in
-    the path of a tag call stays percent-encoded. The other services' ARNs are not derived."""
+    """The ARN that a call of API Gateway needs its action for: the path, without the `/v2` of version 2. Only the ARN
+    in the path of a tag call stays percent-encoded. The other services' ARNs are not derived."""
     if service not in GATEWAYS:
         return None
     path = path.removeprefix("/v2")
