@@ -5,6 +5,7 @@ pub mod built;
 pub mod drifted;
 pub mod former;
 pub mod handmade;
+pub mod http_api;
 pub mod kill;
 pub mod python;
 pub mod rest_api;

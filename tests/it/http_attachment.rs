@@ -1,0 +1,254 @@
+//! HTTP APIs: all routes switch in one moment, whether the stage deploys automatically or not, and everything is restored.
+
+use serde_json::{Value, json};
+
+use crate::support::assert_same;
+use crate::support::http_api::{
+    PROTECTED, account, assert_unmixed, comparable, rich, served, stage_of, watch, workplace,
+};
+use crate::support::kill::{each, killed_after_each};
+use crate::support::rest_api::assert_mentions;
+
+/// The stages of the tests: their name, and whether they deploy automatically.
+const STAGES: [(&str, bool); 4] = [
+    ("prod", true),
+    ("$default", true),
+    ("prod", false),
+    ("$default", false),
+];
+
+/// Asserts that the stage serves the protected routes with the stack's authorizer, and the others as before.
+fn assert_protected(before: &Value, now: &Value, stage: &str) {
+    let ours = "CUSTOM threescale-gw-orders-authorizer";
+    let mut wanted = served(before, stage);
+    for route in PROTECTED {
+        wanted.insert(route.to_owned(), ours.to_owned());
+    }
+    assert_eq!(served(now, stage), wanted);
+}
+
+fn automatic(account: &Value, stage: &str) -> bool {
+    stage_of(account, stage)["AutoDeploy"] == true
+}
+
+#[test]
+fn up_protects_and_down_restores_in_one_moment_each() {
+    for (stage, auto_deploy) in STAGES {
+        let when = format!("stage {stage}, automatic: {auto_deploy}");
+        let aws = account(&rich(stage, auto_deploy));
+        let before = aws.account();
+        let here = workplace(&aws, stage);
+        watch(&aws, stage);
+        here.succeed(&["up", "--yes"]);
+        aws.check_log();
+        assert_unmixed(&aws, 40, &when);
+        let after = aws.account();
+        assert_protected(&before, &after, stage);
+        assert_eq!(automatic(&after, stage), auto_deploy, "{when}");
+        let plan = here.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
+        let again = here.succeed(&["up", "--yes"]);
+        assert!(
+            again.stderr.contains("No changes"),
+            "{when}: {}",
+            again.stderr
+        );
+
+        aws.post("log/clear", &json!({}));
+        here.succeed(&["down", "--yes"]);
+        aws.check_log();
+        assert_unmixed(&aws, 20, &when);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    }
+}
+
+/// Each state that a kill of `up` leaves: the routes are all open or all protected, the next `up` finishes and thaws, and so
+/// does the next `down`.
+#[test]
+fn up_killed_after_each_call_is_finished_or_removed() {
+    for stage in ["prod", "$default"] {
+        let aws = account(&rich(stage, true));
+        let before = aws.account();
+        let here = workplace(&aws, stage);
+        watch(&aws, stage);
+        let states = killed_after_each(&aws, &here, &["up", "--yes"], "apigatewayv2");
+        assert!(states.len() >= 9, "{} changing calls", states.len());
+        let runs = states
+            .into_iter()
+            .flat_map(|killed| {
+                let copy = killed.aws.fork();
+                [
+                    (killed.after.clone(), killed.aws, true),
+                    (killed.after, copy, false),
+                ]
+            })
+            .collect();
+        each(runs, |nth, (operation, aws, goes_on)| {
+            let when = format!("{stage}, killed after {nth}, {operation}, up: {goes_on}");
+            let here = workplace(&aws, stage);
+            aws.post("log/clear", &json!({}));
+            watch(&aws, stage);
+            if goes_on {
+                here.succeed(&["up", "--yes"]);
+                assert_protected(&before, &aws.account(), stage);
+                assert!(automatic(&aws.account(), stage), "{when}");
+                let plan = here.run(&["plan", "--exit-code"]);
+                assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
+            }
+            here.succeed(&["down", "--yes", "--stack", "orders"]);
+            assert_unmixed(&aws, 1, &when);
+            assert_same(&comparable(&before), &comparable(&aws.account()));
+        });
+    }
+}
+
+#[test]
+fn down_killed_after_each_call_is_finished_by_the_next_down() {
+    const DOWN: [&str; 4] = ["down", "--yes", "--stack", "orders"];
+    let aws = account(&rich("prod", true));
+    let before = aws.account();
+    let here = workplace(&aws, "prod");
+    here.succeed(&["up", "--yes"]);
+    let states = killed_after_each(&aws, &here, &DOWN, "apigatewayv2");
+    assert!(states.len() >= 9, "{} changing calls", states.len());
+    each(states, |nth, killed| {
+        let aws = killed.aws;
+        watch(&aws, "prod");
+        workplace(&aws, "prod").succeed(&DOWN);
+        let when = format!("killed after {nth}, {}", killed.after);
+        assert_unmixed(&aws, 1, &when);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    });
+}
+
+/// A rollback takes two calls, says that automatic deployment is off, and the next `up` or `down` turns it on again.
+#[test]
+fn a_rollback_opens_all_routes_and_leaves_automatic_deployment_off_until_the_next_run() {
+    let aws = account(&rich("prod", true));
+    let before = aws.account();
+    let here = workplace(&aws, "prod");
+    here.succeed(&["up", "--yes"]);
+    let protected = aws.account();
+    aws.post("log/clear", &json!({}));
+    watch(&aws, "prod");
+    let back = here.run(&["rollback"]);
+    assert_mentions(
+        &back,
+        &[
+            "automatic deployment of stage prod",
+            "is off until the next",
+        ],
+    );
+    assert_eq!(back.code, Some(0));
+    assert_unmixed(&aws, 2, "rollback");
+    let calls = aws.changes();
+    let of_stage = calls.iter().filter(|call| *call == "UpdateStage").count();
+    assert_eq!(of_stage, 2, "{calls:?}");
+    let open = aws.account();
+    assert_eq!(served(&open, "prod"), served(&before, "prod"));
+    assert!(!automatic(&open, "prod"));
+    let status = here.run(&["status"]);
+    assert_mentions(&status, &["automatic deployment: off -> on"]);
+
+    let up = aws.fork();
+    workplace(&up, "prod").succeed(&["up", "--yes"]);
+    assert_eq!(served(&up.account(), "prod"), served(&protected, "prod"));
+    assert!(automatic(&up.account(), "prod"));
+    here.succeed(&["down", "--yes"]);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// What does not pass the verification is undone: the stage goes back in one call, and deploys automatically again.
+#[test]
+fn a_failed_verification_restores_the_routes_and_thaws_the_stage() {
+    for auto_deploy in [true, false] {
+        let aws = account(&rich("prod", auto_deploy));
+        let before = aws.account();
+        let here = workplace(&aws, "prod");
+        watch(&aws, "prod");
+        aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+        let up = here.run(&["up", "--yes", "--settle", "0s"]);
+        assert_eq!(up.code, Some(1), "{}", up.stderr);
+        assert_mentions(&up, &["is rolled back to deployment"]);
+        let after = aws.account();
+        assert_eq!(served(&after, "prod"), served(&before, "prod"));
+        assert_eq!(automatic(&after, "prod"), auto_deploy);
+        aws.post("config", &json!({"outcomes": {"authorizer": null}}));
+        here.succeed(&["up", "--yes"]);
+        assert_protected(&before, &aws.account(), "prod");
+        here.succeed(&["down", "--yes"]);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    }
+}
+
+/// Another stage that deploys automatically would publish each route at once.
+#[test]
+fn another_stage_that_deploys_automatically_is_refused_by_name() {
+    let mut api = rich("prod", true);
+    api["stages"] =
+        json!([{"name": "prod", "auto_deploy": true}, {"name": "dev", "auto_deploy": true}]);
+    let aws = account(&api);
+    let before = aws.account();
+    let here = workplace(&aws, "prod");
+    let up = here.run(&["up", "--yes"]);
+    assert_ne!(up.code, Some(0));
+    assert_mentions(&up, &["stage dev", "deploys automatically"]);
+    here.succeed(&["down", "--yes", "--stack", "orders"]);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// A stage that quick create made refuses to be frozen: each route is either as before or protected, and all are restored.
+#[test]
+fn a_managed_stage_is_changed_route_by_route() {
+    let api = json!({"protocol": "HTTP", "name": "orders-api", "quick_create": true,
+        "routes": [{"key": "GET /orders"}, {"key": "POST /orders"}, {"key": "GET /orders/{id}"}]});
+    let aws = account(&api);
+    let before = aws.account();
+    let here = workplace(&aws, "$default");
+    here.succeed(&["up", "--yes"]);
+    let after = aws.account();
+    let protected = served(&after, "$default");
+    assert!(
+        protected
+            .values()
+            .all(|kind| kind.starts_with("CUSTOM threescale-gw")),
+        "{protected:?}"
+    );
+    let changed: Vec<_> = aws
+        .log()
+        .into_iter()
+        .filter(|entry| entry["operation"] == "UpdateRoute")
+        .map(|entry| entry["parameters"]["RouteId"].clone())
+        .collect();
+    let first = crate::support::http_api::api(&after)["Routes"]
+        .as_array()
+        .and_then(|routes| routes.iter().find(|route| route["RouteId"] == changed[0]));
+    assert_eq!(
+        first.map(|route| &route["RouteKey"]),
+        Some(&json!("GET /orders"))
+    );
+    let plan = here.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+    here.succeed(&["down", "--yes"]);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// Each changing call of `up` and `down` fails once, or its answer is lost.
+#[test]
+fn a_fault_at_each_call_changes_nothing_in_the_end() {
+    for kind in ["throttle", "500", "drop", "unreadable"] {
+        let aws = account(&rich("prod", true));
+        let before = aws.account();
+        let here = workplace(&aws, "prod");
+        watch(&aws, "prod");
+        let every =
+            json!([{"service": "apigatewayv2", "mutating": true, "every": true, "kind": kind}]);
+        aws.post("faults", &every);
+        here.succeed(&["up", "--yes"]);
+        assert_unmixed(&aws, 9, kind);
+        assert_protected(&before, &aws.account(), "prod");
+        here.succeed(&["down", "--yes"]);
+        assert_unmixed(&aws, 9, kind);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    }
+}
