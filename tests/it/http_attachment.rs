@@ -40,8 +40,8 @@ fn up_protects_and_down_restores_in_one_moment_each() {
         let here = workplace(&aws, stage);
         watch(&aws, stage);
         here.succeed(&["up", "--yes"]);
+        assert_unmixed(&aws, 30, &when);
         aws.check_log();
-        assert_unmixed(&aws, 40, &when);
         let after = aws.account();
         assert_protected(&before, &after, stage);
         assert_eq!(automatic(&after, stage), auto_deploy, "{when}");
@@ -56,8 +56,8 @@ fn up_protects_and_down_restores_in_one_moment_each() {
 
         aws.post("log/clear", &json!({}));
         here.succeed(&["down", "--yes"]);
-        aws.check_log();
         assert_unmixed(&aws, 20, &when);
+        aws.check_log();
         assert_same(&comparable(&before), &comparable(&aws.account()));
     }
 }

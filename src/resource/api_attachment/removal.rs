@@ -121,6 +121,29 @@ pub(super) async fn restore_stage(
     Ok(moved_to)
 }
 
+/// Deletes this stack's deployments that no stage serves any more, because automatic deployment is on again.
+pub(super) async fn remove_unserved(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+    let api = actual.target.api();
+    let stages = api_gateway::stages(cx.aws(), api).await?;
+    let is_served = |id: &str| {
+        let mut stages = stages.iter();
+        stages.any(|stage| stage.deployment.as_deref() == Some(id))
+    };
+    let is_ours = |description: &str| {
+        protects(description, &actual.marker).is_some()
+            || [false, true]
+                .map(|closed| restores(&actual.marker, closed))
+                .iter()
+                .any(|ours| ours == description)
+    };
+    for found in deployments(cx, api).await? {
+        if is_ours(&found.description) && !is_served(&found.id) {
+            remove(cx, actual, &found.id).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The undeployed changes of others that the removal of this attachment publishes.
 ///
 /// # Errors

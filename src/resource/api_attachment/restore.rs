@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::actual::Actual;
 use super::marker::is_ours;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
-use super::removal::restore_stage;
+use super::removal::{remove_unserved, restore_stage};
 use super::restored::{self, same_guard};
 use super::{automatic, missing_record, responses};
 use crate::api_gateway::change::restore_method;
@@ -89,6 +89,10 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
             thawed.published.join("; ")
         );
         cx.notice(&actual.id, text);
+    }
+    let was_frozen = actual.record.head.as_ref().is_some_and(|head| head.frozen);
+    if was_frozen && stays.is_none() {
+        remove_unserved(cx, actual).await?;
     }
     if stays.is_none() {
         refuse_while_served(&cx.fresh(), &actual.target).await?;
