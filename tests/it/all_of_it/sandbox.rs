@@ -559,8 +559,7 @@ fn keys_of_the_template() -> BTreeSet<String> {
 fn every_key_of_the_template_can_be_changed_there() {
     // Keys that stay as they are: the stack's name, what the stand-in defines, and the sandbox's Redis. Keys that do
     // not work in a sandbox: a program for another architecture or a custom artifact, an existing network, addresses,
-    // policies, roles and keys that an account must have, an ElastiCache cache of the emulator, which has no password, and
-    // alarms and dashboards, because the emulator does not speak the protocol of CloudWatch.
+    // policies, roles and keys that an account must have, and an ElastiCache cache of the emulator, which has no password.
     let fixed = [
         "authorizer.architecture",
         "authorizer.artifact",
