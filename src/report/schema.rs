@@ -112,14 +112,22 @@ fn api() -> Value {
     ])
 }
 
+/// A property of a resource, or null.
+fn value() -> Value {
+    json!({
+        "type": ["array", "boolean", "null", "number", "object", "string"],
+        "items": {"type": ["null", "number", "string"]},
+    })
+}
+
 /// A resource as it was observed; `more` is what is said about it.
 fn resource(more: (&'static str, Value)) -> Value {
     let drift = object([
         ("field", text()),
         ("from", text()),
         ("to", text()),
-        ("before", json!({})),
-        ("after", json!({})),
+        ("before", value()),
+        ("after", value()),
     ]);
     let states = [
         "absent", "pending", "unknown", "ready", "deleting", "failed",
