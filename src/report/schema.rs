@@ -16,6 +16,7 @@ use crate::cli::Document;
 use crate::code::Code;
 use crate::config;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::plan_file::{FORMAT, FORMAT_VERSION};
 
 /// The schema of a document.
@@ -271,7 +272,12 @@ fn stream() -> Vec<Value> {
         ("error", text()),
         ("hint", nullable(text())),
     ];
-    let notice = object([("resource", nullable(text())), ("text", text())]);
+    let codes = NoticeCode::ALL.iter().map(|code| code.as_str());
+    let notice = object([
+        ("resource", nullable(text())),
+        ("code", nullable(words(codes))),
+        ("text", text()),
+    ]);
     let mut outputs = event("outputs", object([]));
     outputs["additionalProperties"] = text();
     vec![
@@ -561,7 +567,7 @@ fn import() -> Value {
         ("resources", list(resource)),
         ("created_by_up", texts()),
         ("left", list(left)),
-        ("blockers", texts()),
+        ("blockers", list(finding())),
         ("settings", json!({"type": "object"})),
     ]))
 }
@@ -703,7 +709,7 @@ fn version() -> Value {
 fn explanation() -> [(&'static str, Value); 5] {
     [
         ("code", text()),
-        ("kind", words(["error", "reason"])),
+        ("kind", words(["error", "notice", "reason"])),
         ("cause", text()),
         ("effect", text()),
         ("action", text()),

@@ -24,6 +24,7 @@ use super::{
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
+use crate::notice::NoticeCode;
 use crate::resource::health_check::SelfTestGate;
 use crate::rest_api::AuthorizerSettings;
 
@@ -291,8 +292,9 @@ impl FunctionAlias {
         match delivered {
             // The operator's own cache stays, with what it holds.
             Err(error) if is_own => {
-                cx.notice(
+                cx.finding(
                     &actual.publication.id,
+                    NoticeCode::UsageLeft,
                     format!("usage stays in the former cache: {error}"),
                 );
                 Ok(())

@@ -13,6 +13,7 @@ use crate::aws::AwsError;
 use crate::aws::ec2::filter;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::resource::claims::settled;
 use crate::resource::elastic_ip::ElasticIps;
 use crate::resource::function::NAMES;
@@ -37,7 +38,7 @@ pub async fn look(cx: &Context) -> Result<Neighbors, ResourceError> {
         let text = format!(
             "whether others have something more in the VPC is not known, and AWS does not delete it then: {error}"
         );
-        cx.sink().notice(text);
+        cx.sink().finding(NoticeCode::NotKnown, text);
     }
     Ok(Neighbors::new(own, &around))
 }
