@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Holder;
+use super::around::{Around, Endpoint, Own, OwnTable};
 use super::attached::attached;
-use super::judge::{Around, Endpoint, Neighbors, Own, OwnTable, judge};
+use super::judge::{Neighbors, judge};
 use super::read::{
     endpoints, endpoints_with, groups, interfaces, pages_of_interfaces, peerings, subnets, tables,
     to_interface,
