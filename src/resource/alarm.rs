@@ -143,11 +143,9 @@ impl ResourceKind for Alarms {
                     },
                     tags,
                 }),
-                _ => listing.unmanaged.push(Unmanaged {
-                    id: LogicalId::new(Kind::Alarm, within),
-                    physical_id: name,
-                    why: tags::why_unmanaged(&tags),
-                }),
+                _ => listing
+                    .unmanaged
+                    .push(Unmanaged::named(Kind::Alarm, within, name, &tags)),
             }
         }
         Ok(listing)

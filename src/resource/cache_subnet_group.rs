@@ -168,11 +168,12 @@ impl ResourceKind for CacheSubnetGroups {
                     listing.owned.push(group.actual(id));
                 }
                 None if group.number == desired.unwrap_or_default() => {
-                    listing.unmanaged.push(Unmanaged {
-                        id: LogicalId::new(Kind::CacheSubnetGroup, "main"),
-                        physical_id: group.name,
-                        why: tags::why_unmanaged(&group.tags),
-                    });
+                    listing.unmanaged.push(Unmanaged::named(
+                        Kind::CacheSubnetGroup,
+                        "main",
+                        group.name,
+                        &group.tags,
+                    ));
                 }
                 None => {}
             }

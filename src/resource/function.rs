@@ -179,11 +179,12 @@ impl Functions {
         };
         let tags: BTreeMap<_, _> = answer.tags.unwrap_or_default().into_iter().collect();
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            return Ok(Some(Err(Unmanaged {
-                id: LogicalId::new(Kind::Function, name),
-                physical_id: function,
-                why: tags::why_unmanaged(&tags),
-            })));
+            return Ok(Some(Err(Unmanaged::named(
+                Kind::Function,
+                name,
+                function,
+                &tags,
+            ))));
         };
         let found = answer
             .configuration

@@ -206,11 +206,9 @@ impl ResourceKind for IamRoles {
                 .map(|tag| (Some(tag.key()), Some(tag.value()))),
         );
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            listing.unmanaged.push(Unmanaged {
-                id: LogicalId::new(Kind::IamRole, "authorizer"),
-                physical_id: role,
-                why: tags::why_unmanaged(&tags),
-            });
+            listing
+                .unmanaged
+                .push(Unmanaged::named(Kind::IamRole, "authorizer", role, &tags));
             return Ok(listing);
         };
         let request = cx
