@@ -585,6 +585,9 @@ pub struct SandboxArgs {
     /// Port of the AWS endpoint and the API; a free port by default
     #[arg(long, value_name = "PORT", value_parser = |text: &str| parse_whole::<u16>(text, u16::MAX))]
     pub port: Option<u16>,
+    /// Build the authorizer on this machine, and do not use the zip file of the release
+    #[arg(long)]
+    pub build: bool,
     /// Send this many requests per second, show the results, and exit
     #[arg(long, value_name = "RATE", value_parser = |text: &str| parse_whole::<u32>(text, 100_000))]
     pub load: Option<u32>,

@@ -1,7 +1,5 @@
 //! The stable codes of errors, each with its explanation. A code never changes its meaning.
 
-use serde::{Serialize, Serializer};
-
 /// What `explain` says about a code or a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explanation {
@@ -14,14 +12,18 @@ pub struct Explanation {
 }
 
 macro_rules! codes {
-    ($($variant:ident $code:literal { $cause:literal $effect:literal $action:literal })+) => {
-        /// What kind of error it is. Several errors have the same code if the same has to be done.
+    (
+        $(#[$about:meta])*
+        $name:ident
+        $($variant:ident $code:literal { $cause:literal $effect:literal $action:literal })+
+    ) => {
+        $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Code {
+        pub enum $name {
             $(#[doc = $cause] $variant,)+
         }
 
-        impl Code {
+        impl $name {
             /// All codes.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
@@ -33,16 +35,30 @@ macro_rules! codes {
             }
 
             /// Its explanation.
-            pub fn explanation(self) -> Explanation {
+            pub fn explanation(self) -> $crate::code::Explanation {
                 match self {
-                    $(Self::$variant => Explanation { cause: $cause, effect: $effect, action: $action },)+
+                    $(Self::$variant => $crate::code::Explanation {
+                        cause: $cause,
+                        effect: $effect,
+                        action: $action,
+                    },)+
                 }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
             }
         }
     };
 }
 
+pub(crate) use codes;
+
 codes! {
+    /// What kind of error it is. Several errors have the same code if the same has to be done.
+    Code
     Usage "usage" {
         "The command line, an environment variable or a file that a flag names is wrong."
         "Nothing was sent and nothing was changed."
@@ -422,11 +438,5 @@ codes! {
         "An error of this program."
         "What is done stays and is used by the next run."
         "Run the same command again. If it repeats, report the message with the output of `threescale-gw version --verbose`."
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }

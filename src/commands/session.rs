@@ -26,6 +26,7 @@ use crate::finding::Finding;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::{Names, numbered};
+use crate::notice::NoticeCode;
 use crate::package::{Package, folder};
 use crate::preflight::{Findings, Subject};
 use crate::resource::api_attachment::{Publication, record};
@@ -157,7 +158,7 @@ impl Session {
         let mut config = load(global).await?;
         read_roots(global, &mut config)?;
         if global.is_sandbox() && config.monitoring.is_wanted() {
-            sink.notice("the sandbox has neither alarms nor a dashboard: `monitoring` has no effect on them");
+            sink.finding(NoticeCode::SettingIgnored, "the sandbox has neither alarms nor a dashboard: `monitoring` has no effect on them");
             config.monitoring = Monitoring {
                 metrics: config.monitoring.metrics,
                 ..Monitoring::default()

@@ -31,6 +31,7 @@ use crate::expiry::Ttl;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
+use crate::notice::NoticeCode;
 use crate::plan_file::{self, PlanFile};
 use crate::report::style::Style;
 use crate::resource::api_attachment::{automatic, served};
@@ -186,10 +187,10 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     let released = lock.release().await;
     let (outcome, status) = worked?;
     if let Err(error) = released {
-        session
-            .cx
-            .sink()
-            .notice(format!("could not release the lock: {error}"));
+        session.cx.sink().finding(
+            NoticeCode::LockNotReleased,
+            format!("could not release the lock: {error}"),
+        );
     }
     Ok(CommandOutcome {
         status,

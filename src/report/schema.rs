@@ -16,6 +16,7 @@ use crate::cli::Document;
 use crate::code::Code;
 use crate::config;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::plan_file::{FORMAT, FORMAT_VERSION};
 
 /// The schema of a document.
@@ -112,14 +113,22 @@ fn api() -> Value {
     ])
 }
 
+/// A property of a resource, or null.
+fn value() -> Value {
+    json!({
+        "type": ["array", "boolean", "null", "number", "object", "string"],
+        "items": {"type": ["null", "number", "string"]},
+    })
+}
+
 /// A resource as it was observed; `more` is what is said about it.
 fn resource(more: (&'static str, Value)) -> Value {
     let drift = object([
         ("field", text()),
         ("from", text()),
         ("to", text()),
-        ("before", json!({})),
-        ("after", json!({})),
+        ("before", value()),
+        ("after", value()),
     ]);
     let states = [
         "absent", "pending", "unknown", "ready", "deleting", "failed",
@@ -263,7 +272,12 @@ fn stream() -> Vec<Value> {
         ("error", text()),
         ("hint", nullable(text())),
     ];
-    let notice = object([("resource", nullable(text())), ("text", text())]);
+    let codes = NoticeCode::ALL.iter().map(|code| code.as_str());
+    let notice = object([
+        ("resource", nullable(text())),
+        ("code", nullable(words(codes))),
+        ("text", text()),
+    ]);
     let mut outputs = event("outputs", object([]));
     outputs["additionalProperties"] = text();
     vec![
@@ -553,7 +567,7 @@ fn import() -> Value {
         ("resources", list(resource)),
         ("created_by_up", texts()),
         ("left", list(left)),
-        ("blockers", texts()),
+        ("blockers", list(finding())),
         ("settings", json!({"type": "object"})),
     ]))
 }
@@ -695,7 +709,7 @@ fn version() -> Value {
 fn explanation() -> [(&'static str, Value); 5] {
     [
         ("code", text()),
-        ("kind", words(["error", "reason"])),
+        ("kind", words(["error", "notice", "reason"])),
         ("cause", text()),
         ("effect", text()),
         ("action", text()),

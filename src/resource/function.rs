@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::shown::Amount;
 use super::{
-    Context, Diff, Field, Identity, Listing, Phase, Reference, Resource, ResourceError,
-    ResourceKind, Unmanaged, joined, sorted,
+    Context, Diff, Field, Identity, List, Listing, Phase, Reference, Resource, ResourceError,
+    ResourceKind, Shown as _, Unmanaged, listed,
 };
 use crate::aws::{AwsError, optional, tags};
 use crate::hex;
@@ -116,7 +116,7 @@ impl Content {
             timeout: found.timeout.unwrap_or(3),
             architecture: match found.architectures() {
                 [] => Architecture::X8664.as_str().to_owned(),
-                all => sorted(all.iter().map(|a| a.as_str().to_owned())),
+                all => List::sorted(all.iter().map(|a| a.as_str().to_owned())).text(),
             },
             environment: variables.unwrap_or_default().into_iter().collect(),
             subnets: vpc
@@ -179,11 +179,12 @@ impl Functions {
         };
         let tags: BTreeMap<_, _> = answer.tags.unwrap_or_default().into_iter().collect();
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            return Ok(Some(Err(Unmanaged {
-                id: LogicalId::new(Kind::Function, name),
-                physical_id: function,
-                why: tags::why_unmanaged(&tags),
-            })));
+            return Ok(Some(Err(Unmanaged::named(
+                Kind::Function,
+                name,
+                function,
+                &tags,
+            ))));
         };
         let found = answer
             .configuration
@@ -490,13 +491,13 @@ impl Resource for Function {
         }
         diff.field(
             SUBNETS,
-            or_none(sorted(actual.content.subnets.clone())),
-            or_none(joined(&self.subnets, cx)),
+            List::sorted(actual.content.subnets.clone()).or_none(),
+            listed(&self.subnets, cx).or_none(),
         );
         diff.field(
             SECURITY_GROUPS,
-            or_none(sorted(actual.content.security_groups.clone())),
-            or_none(joined(&self.security_groups, cx)),
+            List::sorted(actual.content.security_groups.clone()).or_none(),
+            listed(&self.security_groups, cx).or_none(),
         );
         if let Some(wanted) = cx.options().wanted_kms_key() {
             let key = |key: Option<&str>| key.unwrap_or(&none).to_owned();
@@ -592,14 +593,6 @@ fn variables(environment: &BTreeMap<String, String>) -> Environment {
     Environment::builder()
         .set_variables(Some(environment.clone().into_iter().collect()))
         .build()
-}
-
-/// The ids of a list, for reports.
-fn or_none(ids: String) -> String {
-    match ids.is_empty() {
-        true => "(none)".to_owned(),
-        false => ids,
-    }
 }
 
 /// Whether a change requires a code upload.

@@ -69,7 +69,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         sink.notice(note);
     }
     let cache = cache()?;
-    let build = Build::begin(&config, &sink)?;
+    let build = Build::begin(&config, args.build, &sink)?;
     let sandbox = tokio::select! {
         started = Sandbox::start(&cache, args.port, &keys, progress(&sink)) => started.map_err(not_started)?,
         () = end.come() => return Ok(ExitStatus::Interrupted.into()),
@@ -89,7 +89,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         endpoint_url: Some(sandbox.endpoint_url()),
         ..global.clone()
     };
-    let made = make(&inner, &config, &methods, &sink, &mut end).await;
+    let made = make(&inner, &config, args.build, &methods, &sink, &mut end).await;
     let made = match made {
         Ok((Some(ending), ..)) => Err(Ok(ending)),
         Ok((None, aws, api)) => Ok((aws, api)),
@@ -165,17 +165,21 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     Ok(status.into())
 }
 
-/// A build of the authorizer, which `up` then uses or waits for. Dropping this value ends it.
+/// A build or a download of the authorizer, which `up` then uses or waits for. Dropping this value ends it.
 struct Build(Option<tokio::task::JoinHandle<()>>);
 
 impl Build {
     /// Starts before the servers are ready, because on a new machine their start takes as long as a part of the build.
-    fn begin(config: &Config, sink: &Sink) -> Result<Self> {
+    fn begin(config: &Config, builds: bool, sink: &Sink) -> Result<Self> {
         if config.authorizer.artifact.is_some() {
             return Ok(Self(None));
         }
         let architecture = config.authorizer.architecture.as_str();
         let package = Package::bundled(architecture, cache_dir().ok(), progress(sink))?;
+        let package = match builds {
+            true => package.with_release(None),
+            false => package,
+        };
         // If the build fails here, it fails again in `up`, which reports the cause.
         let build = async move { drop(package.zip().await) };
         Ok(Self(Some(tokio::spawn(build))))
@@ -203,6 +207,7 @@ fn not_started(error: anyhow::Error) -> Error {
 async fn make(
     global: &Global,
     config: &Config,
+    builds: bool,
     methods: &[(String, String)],
     sink: &Sink,
     end: &mut End,
@@ -223,7 +228,11 @@ async fn make(
         lock_timeout: Some(Duration::ZERO),
         parallelism: 10,
     };
-    let ending = up::run(global, &UpArgs::new(change), sink.clone()).await?;
+    let args = UpArgs {
+        build: builds,
+        ..UpArgs::new(change)
+    };
+    let ending = up::run(global, &args, sink.clone()).await?;
     let over = ending.status != ExitStatus::Done;
     Ok((over.then_some(ending), aws, api))
 }
