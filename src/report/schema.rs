@@ -342,6 +342,7 @@ fn verify() -> [(&'static str, Value); 5] {
         "bad key",
         "good key",
         "open",
+        "preflight",
         "guard",
         "self-test",
     ];
@@ -353,6 +354,7 @@ fn verify() -> [(&'static str, Value); 5] {
         "not_asked",
         "authorizer_failed",
         "wrong_authorizer",
+        "unproven",
         "nobody_gets_in",
         "blocked",
         "enforced",
@@ -415,7 +417,9 @@ fn status() -> Value {
     ]);
     let api = object([
         ("id", text()),
+        ("protocol", words(["REST", "HTTP", "WEBSOCKET"])),
         ("stage", text()),
+        ("automatic_deployment", nullable(boolean())),
         ("verified", nullable(boolean())),
         ("rolled_back", boolean()),
         ("verified_at", nullable(text())),

@@ -4,21 +4,39 @@ use serde_json::Value;
 
 use super::reason::{self, Says};
 use super::report::{Check, Fault, Verdict};
+use super::route_judge;
+use crate::api_gateway::Protocol;
 
 /// The response to a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
+    pub protocol: Protocol,
     pub status: u16,
     /// The error type of API Gateway's own responses, such as `UnauthorizedException`. Integration responses have none.
     pub error_type: Option<String>,
     /// The JSON body. Null if it is not JSON or exceeds the bytes that are read.
     pub body: Value,
+    /// The ID that an HTTP or WebSocket API gives the request, as the authorizer logs it.
+    pub request_id: Option<String>,
 }
 
 impl Answer {
-    /// Whether the backend answered: API Gateway's own responses have an error type.
+    /// Whether the backend answered: API Gateway's own responses have an error type, or those of HTTP APIs a fixed body.
     pub(super) fn is_of_backend(&self) -> bool {
-        self.error_type.is_none() && !has_our_shape(self) && !is_authorizer_failure(self, "")
+        match self.protocol {
+            Protocol::Rest => {
+                self.error_type.is_none()
+                    && !has_our_shape(self)
+                    && !is_authorizer_failure(self, "")
+            }
+            Protocol::Http | Protocol::WebSocket => !route_judge::is_of_gateway(self),
+        }
+    }
+
+    /// Whether an HTTP or WebSocket API itself may have refused the request.
+    pub(super) fn may_be_refusal(&self) -> bool {
+        let is_refusal = matches!(self.status, 401 | 403 | 404);
+        self.protocol != Protocol::Rest && is_refusal && !self.is_of_backend()
     }
 
     /// Whether API Gateway itself refused the request, before any authorizer: a stage or a base path that does not exist, a missing
@@ -30,6 +48,9 @@ impl Answer {
     /// Whether another response means the same. The rest of a body can contain anything.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let seen = |answer: &Self| (answer.status, answer.error_type.clone());
+        if self.protocol != Protocol::Rest {
+            return seen(self) == seen(other) && self.is_of_backend() == other.is_of_backend();
+        }
         let has_failed = |answer: &Self| {
             is_authorizer_failure(answer, answer.error_type.as_deref().unwrap_or_default())
         };
@@ -50,7 +71,7 @@ impl Answer {
 }
 
 /// The text for an unknown reason.
-const UNTOLD: &str = "the reason is not told";
+pub(super) const UNTOLD: &str = "the reason is not told";
 
 /// How the API answers what the authorizer refuses.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +82,8 @@ pub struct Refusals {
     pub are_unauthorized: bool,
     /// There are none: the authorizer observes, and allows every request.
     pub are_observed: bool,
+    /// Of an HTTP or WebSocket API: the authorizer has an identity source, so API Gateway itself refuses a request without it.
+    pub need_key: bool,
 }
 
 /// The text for an authorizer that allows every request.
@@ -68,6 +91,9 @@ pub const OBSERVED: &str = "allowed: the mode is observe";
 
 /// Evaluates a response.
 pub fn judge(check: Check, answer: &Answer, refusals: Refusals) -> Verdict {
+    if answer.protocol != Protocol::Rest {
+        return route_judge::judge(check, answer, refusals);
+    }
     let kind = answer.error_type.as_deref().unwrap_or_default();
     let seen = format!(
         "{}{}",
@@ -143,13 +169,15 @@ pub fn judge(check: Check, answer: &Answer, refusals: Refusals) -> Verdict {
         // The backend's own refusal.
         Check::Open if answer.is_of_backend() => Ok(None),
         Check::Open if refused && kind != "ForbiddenException" => Err((Fault::Blocked, seen)),
-        Check::GoodKey | Check::Open | Check::Guard | Check::SelfTest => Ok(None),
+        Check::GoodKey | Check::Open | Check::Preflight | Check::Guard | Check::SelfTest => {
+            Ok(None)
+        }
     }
 }
 
 /// Evaluates the refusal of a key that no application has, if refusals contain the authorizer's reason. Only 3scale's
 /// own refusal of the credential shows that others are allowed.
-fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
+pub(super) fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
     let Some(why) = reason else {
         // Refused by a firewall, a policy or a usage plan, with or without the authorizer.
         return Ok(Some(match kind {
@@ -181,7 +209,7 @@ fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
 }
 
 /// Evaluates the refusal of the operator's test key.
-fn good_key(reason: Option<&str>, seen: String) -> Verdict {
+pub(super) fn good_key(reason: Option<&str>, seen: String) -> Verdict {
     let Some(why) = reason else {
         return Err((Fault::Refuses, seen));
     };
@@ -236,6 +264,7 @@ mod tests {
             status,
             error_type: Some(kind.to_owned()).filter(|kind| !kind.is_empty()),
             body,
+            ..Answer::default()
         }
     }
 
@@ -243,6 +272,7 @@ mod tests {
         have_reasons: true,
         are_unauthorized: false,
         are_observed: false,
+        need_key: false,
     };
 
     #[test]

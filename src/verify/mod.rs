@@ -5,11 +5,14 @@ mod before;
 pub mod http;
 mod judge;
 mod probes;
+pub mod proof;
 pub(crate) mod reason;
 mod report;
+mod route_judge;
+mod route_request;
 pub mod run;
 
 pub use self::before::Before;
 pub use self::judge::{Answer, Refusals, judge};
-pub use self::probes::{Expectation, Key, Probe, probes};
+pub use self::probes::{Expectation, Key, Keys, Probe, probes};
 pub use self::report::{Check, Fault, Report, Row, Verdict};

@@ -31,6 +31,7 @@ mod export;
 mod files;
 mod hand_back;
 mod http_attachment;
+mod http_verify;
 mod import;
 mod import_refused;
 mod init;
