@@ -41,7 +41,8 @@ impl ResourceKind for ApiAttachments {
             let concerns = !actual.record.chunks.is_empty()
                 || !actual.record.responses.is_empty()
                 || !actual.unrecorded.is_empty()
-                || !actual.unknown.is_empty();
+                || !actual.unknown.is_empty()
+                || actual.record.head.as_ref().is_some_and(|head| head.frozen);
             if concerns {
                 listing.owned.push(actual);
             }

@@ -21,7 +21,7 @@ use super::actual::Actual;
 use super::marker::protects;
 use super::record::digest;
 use super::{other_stacks, responses, restored, selection};
-use crate::api_gateway::{AuthorizationType, AuthorizerSettings, Method};
+use crate::api_gateway::{AuthorizationType, AuthorizerSettings, Method, Protocol, Stage};
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;
 
@@ -202,7 +202,10 @@ fn is_deployed(
     }
     let stage = actual.stage.as_ref();
     let Some(served) = stage.and_then(|stage| stage.served.as_ref()) else {
-        return true;
+        let is_ours = |stage: &Stage| protects(&stage.description, &actual.marker).is_some();
+        // What a WebSocket API serves is known of this stack's deployment, and of the draft that is deployed automatically.
+        return actual.target.protocol != Protocol::WebSocket
+            || stage.is_some_and(|stage| is_ours(stage) || stage.deploys_automatically);
     };
     let is_drafted = |before: &Method| {
         let mut methods = actual.methods.iter();
@@ -230,7 +233,6 @@ mod tests {
     use super::super::other_stacks::Held;
     use super::super::record::{AttachmentState, Record};
     use super::*;
-    use crate::api_gateway::{Protocol, Stage};
 
     const OURS: &str = "ours";
     const OTHER: &str = "other";
@@ -273,6 +275,7 @@ mod tests {
                     description: String::new(),
                     served: Some([(self.now.key(), served)].into()),
                     canary: None,
+                    authorizer_uris: None,
                     deploys_automatically: false,
                     is_managed: false,
                 }),

@@ -74,7 +74,7 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let mark = marker::marker(cx);
     let Some(holds) = marker::protects(&stage.description, &mark) else {
-        if !asks_us(&stage, &record) {
+        if !asks_us(cx, target, &stage, &record) {
             return Ok(None);
         }
         let export = api_gateway::export(cx, target).await?;
@@ -85,7 +85,9 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
         // A stage that deploys automatically is thawed after the verification.
         let head = record.head.as_ref();
         let is_verified_before = cx.options().skip_verification
-            || head.is_some_and(|head| head.verified.is_some() && !head.unverified_routes);
+            || head.is_some_and(|head| {
+                head.verified.is_some() && !head.unverified && head.unverified_routes.is_empty()
+            });
         let settings = exported
             .filter(|_| stage.deploys_automatically)
             .and_then(|(uri, found)| found.settings(*uri == api_authorizer::uri(cx)));
@@ -198,6 +200,16 @@ pub struct Unverified {
 }
 
 impl Unverified {
+    /// What is verified once more, because others changed the API since.
+    pub fn again(version: Option<String>) -> Self {
+        Self {
+            deployment: None,
+            version,
+            is_new_deployment: false,
+            is_new_version: false,
+        }
+    }
+
     /// Names what is not verified, for reports.
     pub fn describe(&self, stage: &str) -> String {
         let version = self.version.as_deref().unwrap_or("(none)");
@@ -242,13 +254,15 @@ pub async fn unverified(
     };
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let is_ours = marker::is_ours(cx, &stage.description);
-    if !is_ours && !asks_us(&stage, &record) {
+    if !is_ours && !asks_us(cx, target, &stage, &record) {
         return Ok(None);
     }
     let head = record.head.unwrap_or_default();
     let version = function_publication::live_version(cx).await?;
     let found = Unverified {
-        is_new_deployment: head.unverified_routes
+        is_new_deployment: head.unverified
+            || !head.unverified_routes.is_empty()
+            || (head.frozen && stage.deploys_automatically)
             || (is_ours && head.verified.as_ref() != Some(&stage.deployment_id)),
         is_new_version: version != head.verified_version,
         deployment: is_ours.then_some(stage.deployment_id),
@@ -278,7 +292,8 @@ pub async fn note_verified(
         verified_version: found.version,
         verified_by: Some(env!("CARGO_PKG_VERSION").to_owned()),
         as_before: Vec::new(),
-        unverified_routes: false,
+        unverified: false,
+        unverified_routes: Vec::new(),
         ..head.clone()
     };
     if noted == head {
@@ -348,13 +363,21 @@ pub async fn before(
 
 /// Whether another user's deployment uses this stack's authorizer: a method has a Lambda authorizer
 /// that had none before.
-pub(super) fn asks_us(stage: &Stage, record: &Record) -> bool {
-    let is_before = record
-        .head
-        .as_ref()
-        .is_some_and(|head| head.previous_deployment.as_ref() == Some(&stage.deployment_id));
-    let served = stage.served.as_ref().filter(|_| !is_before);
-    served.is_some_and(|served| {
+pub(super) fn asks_us(cx: &Context, target: &ApiTarget, stage: &Stage, record: &Record) -> bool {
+    let head = record.head.as_ref();
+    let is_before =
+        head.is_some_and(|head| head.previous_deployment.as_ref() == Some(&stage.deployment_id));
+    if is_before {
+        return false;
+    }
+    if let Some(uris) = &stage.authorizer_uris {
+        return uris.iter().any(|uri| api_authorizer::is_ours(cx, uri));
+    }
+    if target.protocol == Protocol::WebSocket {
+        // Nothing tells what it serves; a stage that deploys automatically serves the draft.
+        return stage.deploys_automatically && !record.chunks.is_empty();
+    }
+    stage.served.as_ref().is_some_and(|served| {
         record
             .methods()
             .filter(|before| before.authorization != AuthorizationType::Custom)
