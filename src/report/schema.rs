@@ -401,7 +401,9 @@ fn status() -> Value {
     ]);
     let api = object([
         ("id", text()),
+        ("protocol", words(["REST", "HTTP", "WEBSOCKET"])),
         ("stage", text()),
+        ("automatic_deployment", nullable(boolean())),
         ("verified", nullable(boolean())),
         ("rolled_back", boolean()),
         ("verified_at", nullable(text())),
