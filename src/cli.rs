@@ -782,9 +782,9 @@ where
 
 fn parse_url(text: &str) -> Result<String, String> {
     match url::Url::parse(text) {
-        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(text.to_owned()),
+        Ok(url) if ["http", "https", "ws", "wss"].contains(&url.scheme()) => Ok(text.to_owned()),
         Ok(_) | Err(url::ParseError::RelativeUrlWithoutBase) => {
-            Err("it must begin with https:// or http://".to_owned())
+            Err("it must begin with https://, http://, wss:// or ws://".to_owned())
         }
         Err(error) => Err(error.to_string()),
     }

@@ -328,6 +328,7 @@ fn verify() -> [(&'static str, Value); 5] {
         "bad key",
         "good key",
         "open",
+        "preflight",
         "guard",
         "self-test",
     ];
@@ -339,6 +340,7 @@ fn verify() -> [(&'static str, Value); 5] {
         "not_asked",
         "authorizer_failed",
         "wrong_authorizer",
+        "unproven",
         "nobody_gets_in",
         "blocked",
         "enforced",

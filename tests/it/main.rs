@@ -30,6 +30,7 @@ mod explain;
 mod export;
 mod files;
 mod hand_back;
+mod http_verify;
 mod import;
 mod import_refused;
 mod init;

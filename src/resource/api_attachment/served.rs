@@ -311,18 +311,29 @@ pub async fn before(
     target: &ApiTarget,
 ) -> Result<(BTreeSet<String>, Vec<String>), ResourceError> {
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let recorded: BTreeSet<_> = record
+        .methods()
+        .filter(|before| before.authorization == AuthorizationType::None)
+        .map(Method::label)
+        .collect();
     let head = record.head.unwrap_or_default();
+    let is_first = head.last_deployment.is_none();
     let former = head.last_deployment.or(head.previous_deployment);
     let served = match former {
         Some(former) => api_gateway::deployment(cx, target.api(), &former).await?.1,
         None => None,
     };
-    let open = served
-        .into_iter()
-        .flatten()
-        .filter(|(_, authorization)| *authorization == AuthorizationType::None)
-        .map(|(key, _)| key.to_string())
-        .collect();
+    let open = match served {
+        Some(served) => served
+            .into_iter()
+            .filter(|(_, authorization)| *authorization == AuthorizationType::None)
+            .map(|(key, _)| key.to_string())
+            .collect(),
+        // A deployment of an HTTP or WebSocket API does not list its routes. Before the first deployment of this stack, those
+        // that it has closed were open.
+        None if target.protocol != Protocol::Rest && is_first => recorded,
+        None => BTreeSet::new(),
+    };
     Ok((open, head.as_before))
 }
 
