@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::judge::Answer;
+use super::answer::Answer;
 use super::report::{Check, Fault, Row};
 
 /// What is known about the API before a change.
@@ -102,7 +102,8 @@ const AS_BEFORE: &str = "as before the change";
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::judge::{Refusals, judge};
+    use super::super::answer::Refusals;
+    use super::super::judge::judge;
     use super::*;
     use crate::api_gateway::Protocol;
 

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use ureq::http::{Method, Request};
 
-use super::{Answer, Probe};
+use super::answer::Answer;
+use super::probes::Probe;
 use crate::api_gateway::Protocol;
 
 /// API Gateway itself times out after 29 s unless its quota was raised.

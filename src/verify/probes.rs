@@ -3,28 +3,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::expectation::Expectation;
 use super::report::Check;
-use super::route_request;
+use super::route_request::{self, NOBODY};
 use crate::api_gateway::{Api, Method, Protocol};
 use crate::config::{CredentialLocation, Credentials};
 use crate::secret::Secret;
 
-/// The value of path parameters, and a key that no application has.
-pub(super) const NOBODY: &str = "threescale-gw-verify";
-
 /// The safe methods, which change nothing. Source: RFC 9110, section 9.2.1.
 const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
-
-/// The expected protection of a method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expectation {
-    /// Protected by our authorizer.
-    Protected,
-    /// Requires no credential.
-    Open,
-    /// Protected by another authorization type, so it is not called.
-    Guarded,
-}
 
 /// A credential for requests.
 #[derive(Debug, Clone)]

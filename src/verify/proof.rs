@@ -161,7 +161,7 @@ fn is_refused(row: &Row) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::super::judge::UNTOLD;
+    use super::super::answer::UNTOLD;
     use super::*;
     use crate::secret::Secret;
 

@@ -5,33 +5,14 @@
 //! Source: API Gateway Developer Guide, "Control access to HTTP APIs with AWS Lambda authorizers" and "Managing connected users
 //! and client apps: $connect and $disconnect routes".
 
-use super::judge::{Answer, OBSERVED, Refusals, UNTOLD};
+use super::answer::{Answer, OBSERVED, Refusals, UNTOLD, is_of_gateway};
 use super::probes::Probe;
 use super::report::{Check, Fault, Row, Verdict};
-use crate::api_gateway::Protocol;
 
 /// What a browser meets on a route that refuses preflight requests, and the remedy.
 /// Source: API Gateway Developer Guide, "Configure CORS for HTTP APIs".
 const NO_PREFLIGHT: &str = "the preflight requests of browsers are refused: add a route `OPTIONS /{proxy+}` with an integration and \
                             without authorization";
-
-/// Whether API Gateway itself answered: an HTTP API with the body of this status. The body of a handshake is not documented.
-pub(super) fn is_of_gateway(answer: &Answer) -> bool {
-    let message = match answer.status {
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        _ => return false,
-    };
-    let body = answer.body.as_object();
-    answer.protocol == Protocol::WebSocket
-        || body.is_some_and(|body| {
-            let has_text = body.get("message").is_some_and(|text| *text == message);
-            has_text && body.len() == 1
-        })
-}
 
 /// Evaluates a response.
 pub(super) fn judge(check: Check, answer: &Answer, refusals: Refusals) -> Verdict {
@@ -104,6 +85,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api_gateway::Protocol;
 
     fn answer(protocol: Protocol, status: u16, body: Value) -> Answer {
         Answer {

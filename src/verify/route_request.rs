@@ -3,8 +3,11 @@
 //! Source: API Gateway Developer Guide, "Create routes for HTTP APIs": a full match comes before a greedy one, and `$default` is
 //! last. A method's own route comes before `ANY`.
 
-use super::probes::{Expectation, NOBODY};
+use super::expectation::Expectation;
 use crate::api_gateway::Method;
+
+/// The value of path parameters, and a key that no application has.
+pub(super) const NOBODY: &str = "threescale-gw-verify";
 
 /// The methods of a request to a route that accepts all of them: safe ones first.
 const VERBS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];

@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
+use super::answer::{Answer, Refusals};
 use super::before::Before;
 use super::http::Client;
-use super::judge::{Answer, Refusals, judge};
+use super::judge::judge;
 use super::probes::Probe;
 use super::report::{Check, Fault, Report, Row, all_unmapped, conclude};
 use super::route_judge;
