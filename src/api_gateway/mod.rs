@@ -8,6 +8,7 @@ pub mod api;
 pub mod authorizer;
 pub mod change;
 pub mod deployment;
+pub mod domains;
 pub mod export;
 pub mod http;
 pub mod method;

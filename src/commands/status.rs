@@ -230,7 +230,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                 let (found, unknown) = doors(cx, target, &rows).await?;
                 ways = found;
                 notices.extend(unknown);
-                api = Some((target.id.clone(), target.stage.clone()));
+                api = Some(target.clone());
             }
             None => notices.push(format!("API {} no longer exists", target.id)),
         }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::heading;
 use super::plan::id_width;
 use super::style::Style;
 use crate::action::Action;
-use crate::api_gateway::AuthorizationType;
+use crate::api_gateway::{ApiTarget, AuthorizationType};
 use crate::decision::guarded;
 use crate::engine::plan::Item;
 use crate::expiry::{self, Expiry};
@@ -57,7 +58,7 @@ pub struct Status {
     /// Whether the resources were compared with a configuration.
     pub is_compared: bool,
     pub items: Vec<Item>,
-    pub api: Option<(String, String)>,
+    pub api: Option<ApiTarget>,
     /// Whether the live authorizer observes; `None` if there is none.
     pub observes: Option<bool>,
     /// Whether the stage serves the deployment from before the stack again, and the stack is still in the draft: after `rollback`, or an
@@ -329,10 +330,16 @@ impl Status {
             lines.push(String::new());
             lines.extend(resources);
         }
-        if let Some((id, stage)) = &self.api {
+        if let Some(ApiTarget {
+            id,
+            stage,
+            protocol,
+        }) = &self.api
+        {
+            let word = heading::api_word(protocol.as_str());
             lines.extend([
                 String::new(),
-                style.bold(&format!("API {id}, stage {stage}")),
+                style.bold(&format!("{word} {id}, stage {stage}")),
             ]);
             let meets = match self.observes {
                 Some(true) => {
@@ -395,7 +402,7 @@ impl Status {
             "account": self.names.account,
             "resources": resources,
             "mode": self.observes.map(|observes| if observes { "observe" } else { "enforce" }),
-            "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "verified": self.verified,
+            "api": self.api.as_ref().map(|api| json!({"id": api.id, "protocol": api.protocol.as_str(), "stage": api.stage, "verified": self.verified,
                 "rolled_back": self.is_rolled_back, "verified_at": self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
                 "verified_by": self.verified_by, "doors": self.doors, "methods": methods})),
             "outputs": outputs,

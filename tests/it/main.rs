@@ -30,6 +30,8 @@ mod explain;
 mod export;
 mod files;
 mod hand_back;
+mod http_domains;
+mod http_plan;
 mod import;
 mod import_refused;
 mod init;
