@@ -627,10 +627,10 @@ pub struct InitArgs {
     /// The file to write; `-` prints the configuration
     #[arg(short, long, env = FILE, default_value = DEFAULT_FILE)]
     pub file: PathBuf,
-    /// The id of the REST API
+    /// The id of the API
     #[arg(long, value_name = "ID", value_parser = |text: &str| parse_answer(Answer::ApiId, text))]
     pub api_id: Option<String>,
-    /// The name of the REST API, in place of its id
+    /// The name of the API, in place of its id
     #[arg(long, value_name = "NAME", conflicts_with = "api_id", value_parser = |text: &str| parse_answer(Answer::ApiName, text))]
     pub api_name: Option<String>,
     /// The stage to protect

@@ -70,8 +70,8 @@ codes! {
         "Name the file with --file or THREESCALE_GW_FILE, or write one with `threescale-gw init`. With --stack, `status`, `verify`, `logs`, `report`, `doctor --request`, `rollback`, `release`, `unlock` and `down` need none."
     }
     ConfigInvalid "config-invalid" {
-        "The configuration, or a file that it names, has problems. Each one is listed with file, line and column."
-        "Nothing was sent and nothing was changed."
+        "The configuration, or a file that it names, has problems, or a key that the kind of the API cannot have. Each one is listed with file, line and column."
+        "Nothing was changed."
         "Correct the problems. `threescale-gw validate` checks the file offline, and `threescale-gw schema` lets an editor check it."
     }
     FileExists "file-exists" {
@@ -80,7 +80,7 @@ codes! {
         "Name another file with --file or --out, or remove the old one."
     }
     ApiNotFound "api-not-found" {
-        "The account has no REST API with the id or name of the configuration in this Region, or several have this name, or it has none at all."
+        "The account has no API with the id or name of the configuration in this Region, or several have this name, or it has none at all."
         "Nothing was changed."
         "Check `api.id` or `api.name`, the account and the Region. With several APIs of one name, use the id."
     }
@@ -203,6 +203,11 @@ codes! {
         "The API has no stage with the name of `api.stage`, or the stage has no deployment."
         "Nothing was changed."
         "Correct `api.stage`, or deploy the API to that stage first."
+    }
+    OtherStageDeploys "other-stage-deploys" {
+        "Another stage of the HTTP or WebSocket API deploys automatically, and would serve the authorizer of this stack as soon as the routes change."
+        "Nothing was changed."
+        "Turn off the automatic deployment of the stage that the finding names, or delete the stage."
     }
     CanaryActive "canary-active" {
         "The stage has a canary release, whose requests would bypass the authorizer."

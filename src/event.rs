@@ -155,6 +155,8 @@ pub struct Scope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ScopeApi {
     pub id: String,
+    /// `REST`, `HTTP`, or `WEBSOCKET`.
+    pub protocol: &'static str,
     /// The API's name, if it was read.
     pub name: Option<String>,
     pub stage: String,

@@ -179,6 +179,7 @@ pub(super) async fn scope(cx: &Context) -> Result<Scope> {
             let found = timeout(NAME_WITHIN, found).await.ok().and_then(Result::ok);
             ScopeApi {
                 name: found.flatten().map(|api| api.name),
+                protocol: target.protocol.as_str(),
                 id: target.id,
                 stage: target.stage,
             }

@@ -116,6 +116,7 @@ pub const READ: &[Right] = &[
 
 /// To check a plan before anything is changed.
 pub const CHECK: &[Right] = &[
+    ("apigateway:GET", On::Domains),
     ("ec2:DescribeAccountVpcEncryptionControl", On::Any),
     ("ec2:DescribeAvailabilityZones", On::Any),
     ("ec2:DescribeInstanceTypeOfferings", On::Any),
@@ -166,6 +167,7 @@ pub const STATUS: &[Right] = &[
 
 /// For `export`, in addition. Those of EC2 are for a NAT instance.
 pub const EXPORT: &[Right] = &[
+    ("apigateway:GET", On::Domains),
     ("ec2:DescribeInstanceAttribute", On::Any),
     ("ec2:DescribeInstanceCreditSpecifications", On::Any),
     ("ec2:DescribeVolumes", On::Any),

@@ -12,6 +12,7 @@ use self::parts::{
 };
 use super::SCHEMA_VERSION;
 use crate::action::Action;
+use crate::api_gateway::Protocol;
 use crate::cli::Document;
 use crate::code::Code;
 use crate::config;
@@ -105,9 +106,14 @@ fn place() -> [(&'static str, Value); 3] {
     [("stack", text()), ("region", text()), ("account", text())]
 }
 
+fn protocol() -> Value {
+    words([Protocol::Rest, Protocol::Http, Protocol::WebSocket].map(Protocol::as_str))
+}
+
 fn api() -> Value {
     object([
         ("id", text()),
+        ("protocol", protocol()),
         ("name", nullable(text())),
         ("stage", text()),
     ])
@@ -417,7 +423,7 @@ fn status() -> Value {
     ]);
     let api = object([
         ("id", text()),
-        ("protocol", words(["REST", "HTTP", "WEBSOCKET"])),
+        ("protocol", protocol()),
         ("stage", text()),
         ("automatic_deployment", nullable(boolean())),
         ("verified", nullable(boolean())),

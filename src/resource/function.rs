@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use super::parameter::BASE_PATHS;
 use super::shown::Amount;
 use super::{
     Context, Diff, Field, Identity, List, Listing, Phase, Reference, Resource, ResourceError,
@@ -475,7 +476,7 @@ impl Resource for Function {
         );
         for (key, value) in &self.environment {
             diff.field(
-                Field::Item("environment", key.clone()),
+                variable(key),
                 actual.content.environment.get(key).unwrap_or(&none),
                 value,
             );
@@ -487,7 +488,7 @@ impl Resource for Function {
             .filter(|key| !self.environment.contains_key(*key))
         {
             // A value that another user set may be a secret.
-            diff.field(Field::Item("environment", key.clone()), "(set)", &none);
+            diff.field(variable(key), "(set)", &none);
         }
         diff.field(
             SUBNETS,
@@ -586,6 +587,14 @@ impl Resource for Function {
         }
         Functions::leave_vpc(cx, &actual.name).await?;
         Ok(true)
+    }
+}
+
+/// An environment variable in a difference.
+fn variable(key: &str) -> Field {
+    match key {
+        BASE_PATHS => Field::Property("base paths"),
+        key => Field::Item("environment", key.to_owned()),
     }
 }
 

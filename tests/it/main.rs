@@ -31,6 +31,8 @@ mod export;
 mod files;
 mod hand_back;
 mod http_attachment;
+mod http_domains;
+mod http_plan;
 mod http_verify;
 mod import;
 mod import_refused;
