@@ -86,12 +86,14 @@ impl Kind {
 /// How the function answers with this outcome. `limits`: how a REST API answers a passed limit.
 #[must_use]
 pub fn kind(outcome: &Outcome, format: Format, limits: LimitStatus) -> Kind {
-    // An HTTP API has one fixed status for a refusal.
+    // HTTP and WebSocket APIs have one fixed status for a refusal.
     let refuses_only_limits = limits == LimitStatus::TooManyRequests
         && format == Format::Policy
         && outcome.reason != LIMIT;
     match outcome.effect {
         Effect::Allow => Kind::Allow,
+        // An HTTP API may answer 500 to any function error.
+        Effect::Unauthorized if format == Format::HttpApi => Kind::Deny,
         Effect::Unauthorized => Kind::Unauthorized,
         // A Deny would read as the caller's fault.
         Effect::Deny if FAILURES.contains(&outcome.reason.as_str()) => Kind::Failure,
@@ -170,12 +172,16 @@ pub fn write(
                 statement: [Statement {
                     action: "execute-api:Invoke",
                     effect: if allow { "Allow" } else { "Deny" },
-                    resource: if allow { stage(arn) } else { method(arn) },
+                    resource: match format {
+                        Format::WebSocket => connections(arn),
+                        _ if allow => stage(arn),
+                        _ => method(arn),
+                    },
                 }],
             },
             context: &context,
             // HTTP APIs have no usage plans.
-            usage_identifier_key: usage_key.filter(|_| allow && format == Format::Policy),
+            usage_identifier_key: usage_key.filter(|_| allow && format != Format::HttpApi),
         })
     };
     // Strings and booleans can always be serialized.
@@ -251,9 +257,18 @@ fn clean(value: &str) -> Cow<'_, str> {
 
 /// `arn:…:<api>/<stage>/*/*`: API Gateway may cache an Allow, so it must be right for every method.
 fn stage(arn: &str) -> String {
+    below_stage(arn, "*/*")
+}
+
+/// `arn:…:<api>/<stage>/*`: the ARN of a connection is `arn:…:<api>/<stage>/$connect`, which `*/*` does not match.
+fn connections(arn: &str) -> String {
+    below_stage(arn, "*")
+}
+
+fn below_stage(arn: &str, what: &str) -> String {
     let mut parts = arn.splitn(3, '/');
     match (parts.next(), parts.next()) {
-        (Some(api), Some(stage)) => format!("{api}/{stage}/*/*"),
+        (Some(api), Some(stage)) => format!("{api}/{stage}/{what}"),
         _ => arn.to_owned(),
     }
 }
@@ -402,6 +417,63 @@ mod tests {
             ),
             Reply::Error("Unauthorized".to_owned())
         );
+    }
+
+    #[test]
+    fn an_http_api_gets_a_refusal_for_missing_credentials() {
+        let outcome = Outcome {
+            effect: Effect::Unauthorized,
+            ..Outcome::deny("credential_missing")
+        };
+        let answer = written(&outcome, Format::HttpApi, ARN);
+        assert_eq!(answer["isAuthorized"], false);
+        assert_eq!(answer["context"]["reason"], "credential_missing");
+    }
+
+    #[test]
+    fn a_connection_is_decided_for_the_whole_stage() {
+        const CONNECT: &str =
+            "arn:aws:execute-api:us-east-1:123456789012:abcdef123/default/$connect";
+        const ALL: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/default/*";
+        let statement = |outcome: &Outcome| {
+            let answer = written(outcome, Format::WebSocket, CONNECT);
+            let statement = &answer["policyDocument"]["Statement"][0];
+            (statement["Effect"].clone(), statement["Resource"].clone())
+        };
+        assert_eq!(statement(&allowed()), (json!("Allow"), json!(ALL)));
+        let denied = Outcome::deny("user_key_invalid");
+        assert_eq!(statement(&denied), (json!("Deny"), json!(ALL)));
+        let reply = |effect, reason: &str| {
+            let outcome = Outcome {
+                effect,
+                ..Outcome::deny(reason)
+            };
+            // The status of limits is a setting of REST APIs.
+            let limits = LimitStatus::TooManyRequests;
+            let simple = HttpApiAnswer::Simple;
+            write(
+                &outcome,
+                Format::WebSocket,
+                CONNECT,
+                simple,
+                Some("key"),
+                limits,
+            )
+        };
+        assert_eq!(
+            reply(Effect::Unauthorized, "credential_missing"),
+            Reply::Error("Unauthorized".to_owned())
+        );
+        assert_eq!(
+            reply(Effect::Deny, "not_ready"),
+            Reply::Error("not_ready".to_owned())
+        );
+        let is_answer = |reply| matches!(reply, Reply::Answer(_));
+        assert!(is_answer(reply(Effect::Deny, "no_mapping_rule")));
+        let Reply::Answer(allowed) = reply(Effect::Allow, "authorized") else {
+            panic!("no answer")
+        };
+        assert!(String::from_utf8_lossy(&allowed).contains(r#""usageIdentifierKey":"key""#));
     }
 
     #[test]

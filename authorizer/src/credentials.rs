@@ -5,7 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
-use crate::event::Request;
+use crate::event::{Format, Request};
 use crate::settings::{CredentialKind, CredentialSource, Place};
 
 /// The longest accepted credential, in bytes. 3scale's own limit is the query string's, 10,240 bytes, into which two
@@ -84,6 +84,7 @@ fn read(source: &CredentialSource, request: &Request<'_>) -> Found {
     match source.place {
         Place::Basic => request
             .header("authorization")
+            .flat_map(|value| values(request, value))
             .find_map(|value| authorization(source.kind, value, false)),
         Place::Header => pair(
             source.kind,
@@ -115,19 +116,27 @@ fn pair<'a>(
 
 /// The header with the configured name. As in APIcast, `-` and `_` in the name are equal.
 fn header<'a>(request: &'a Request<'_>, name: &str) -> Option<&'a str> {
-    let exact = last_filled(request.header(name)).map(str::trim);
+    let exact = request
+        .header(name)
+        .flat_map(|value| values(request, value));
+    let exact = last_filled(exact).map(str::trim);
     if exact.is_some() || !name.contains(['-', '_']) {
         return exact;
     }
     let same = |a: u8, b: u8| {
         a.eq_ignore_ascii_case(&b) || (a == b'-' && b == b'_') || (a == b'_' && b == b'-')
     };
-    last_filled(request.headers.0.iter().filter_map(|(key, value)| {
-        let alike =
-            key.len() == name.len() && key.bytes().zip(name.bytes()).all(|(a, b)| same(a, b));
-        alike.then_some(value.as_ref())
-    }))
-    .map(str::trim)
+    let alike = |key: &str| {
+        key.len() == name.len() && key.bytes().zip(name.bytes()).all(|(a, b)| same(a, b))
+    };
+    let found = request.headers.0.iter().filter(|(key, _)| alike(key));
+    last_filled(found.flat_map(|(_, value)| values(request, value))).map(str::trim)
+}
+
+/// The values of a header. HTTP APIs join those of repeated headers with commas.
+fn values<'a>(request: &Request<'_>, header: &'a str) -> impl Iterator<Item = &'a str> {
+    let is_joined = request.format == Format::HttpApi;
+    header.split(move |character| is_joined && character == ',')
 }
 
 /// The last one of repeated values, as in 3scale. Blank values count as absent. Spaces around a query value stay,
@@ -201,7 +210,7 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::event::{Format, Pairs};
+    use crate::event::Pairs;
 
     fn request<'a>(headers: &[(&'a str, &'a str)], query: &[(&'a str, &'a str)]) -> Request<'a> {
         let pairs = |pairs: &[(&'a str, &'a str)]| {
@@ -311,6 +320,44 @@ mod tests {
         assert_eq!(find(UserKey, "Basic ???"), Err(Missing::Unusable));
         assert_eq!(find(UserKey, "Basic /w=="), Err(Missing::Unusable));
         assert_eq!(find(UserKey, "Digest x"), Err(Missing::Absent));
+    }
+
+    #[test]
+    fn http_apis_join_repeated_headers() {
+        let find = |sources: &[CredentialSource], headers: &[_]| {
+            let joined = Request {
+                format: Format::HttpApi,
+                ..request(headers, &[])
+            };
+            (
+                super::find(sources, &joined),
+                super::find(sources, &request(headers, &[])),
+            )
+        };
+        let key = [source(CredentialKind::UserKey, Place::Header, "x-user_key")];
+        for (header, of_http_api, of_rest) in [
+            ("a,b", "b", "a,b"),
+            ("a, b ", "b", "a, b"),
+            ("a,", "a", "a,"),
+            (",a, ,", "a", ",a, ,"),
+        ] {
+            for name in ["x-user_key", "x-user-key"] {
+                let found = find(&key, &[(name, header)]);
+                assert_eq!(
+                    found,
+                    (user_key(of_http_api), user_key(of_rest)),
+                    "{header}"
+                );
+            }
+        }
+        let (none, _) = find(&key, &[("x-user-key", " , ")]);
+        assert_eq!(none, Err(Missing::Absent));
+        let app_id = [source(CredentialKind::AppId, Place::Header, "app_id")];
+        let (found, _) = find(&app_id, &[("app_id", "i,j"), ("app_key", "k,l")]);
+        assert_eq!(found, app("j", Some("l")));
+        let basic = [source(CredentialKind::UserKey, Place::Basic, "")];
+        let (found, of_rest) = find(&basic, &[("authorization", "Digest x,bearer k,Bearer l")]);
+        assert_eq!((found, of_rest), (user_key("k"), Err(Missing::Absent)));
     }
 
     #[test]

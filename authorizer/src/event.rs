@@ -1,17 +1,20 @@
 //! The events of the functions, parsed as API Gateway, EventBridge, and the CLI send them.
 //!
-//! REST APIs send `REQUEST` and `TOKEN` events (payload 1.0), HTTP APIs payload 2.0. In all of them, query parameters
-//! are percent-decoded, except in `rawQueryString` of payload 2.0. That one is used, because the decoded form joins
-//! repeated parameters with commas. Header values are raw. REST APIs leave the path encoded, and HTTP APIs decode it.
+//! REST APIs send `REQUEST` and `TOKEN` events (payload 1.0), HTTP APIs payload 2.0, and WebSocket APIs a `REQUEST` event
+//! without a method and a path. In all of them, query parameters are percent-decoded, except in `rawQueryString` of payload
+//! 2.0. That one is used, because the decoded form joins repeated parameters with commas. Header values are raw; payload 2.0
+//! joins repeated headers with commas. REST APIs leave the path encoded, and HTTP APIs decode it.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::slice::SliceIndex;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::path::{self, Route};
+use crate::base_paths::BasePaths;
+use crate::path::{self, Route, Routed};
 
 /// An event.
 #[derive(Debug)]
@@ -27,10 +30,12 @@ pub enum Event<'a> {
 /// The format of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// An IAM policy for this method.
+    /// An IAM policy for this method of a REST API.
     Policy,
     /// Payload 2.0: the settings select the format.
     HttpApi,
+    /// An IAM policy for a connection to a WebSocket API.
+    WebSocket,
 }
 
 /// A request to the API, as far as the decision needs it.
@@ -42,7 +47,8 @@ pub struct Request<'a> {
     pub arn: Cow<'a, str>,
     /// The HTTP method, in upper case.
     pub method: Cow<'a, str>,
-    /// The path of the resource or route that matched, such as `/orders/{id}`; empty if the event does not have it.
+    /// The path of the resource or route that matched, such as `/orders/{id}`, or `$default` or `$connect`; empty if the
+    /// event does not have it.
     pub resource: Cow<'a, str>,
     /// The path below the root of the API, without stage and base path.
     pub path: Cow<'a, str>,
@@ -70,6 +76,13 @@ impl Request<'_> {
             .iter()
             .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_ref())
+    }
+
+    /// The ids of the API and of its stage, as the ARN has them.
+    pub(crate) fn stage(&self) -> (Option<&str>, Option<&str>) {
+        let place = self.arn.splitn(6, ':').nth(5).unwrap_or_default();
+        let mut parts = place.split('/').filter(|part| !part.is_empty());
+        (parts.next(), parts.next())
     }
 
     /// All values of a query parameter. The case of its name matters.
@@ -229,6 +242,8 @@ struct Context<'a> {
     identity: Option<Identity<'a>>,
     #[serde(borrow)]
     request_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    event_type: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -257,11 +272,19 @@ fn string(text: Option<Text<'_>>) -> Cow<'_, str> {
     text.map_or(Cow::Borrowed(""), |Text(text)| text)
 }
 
-/// Parses an event.
+/// Parses an event of an API without custom domain names, or whose base paths are not known.
 ///
 /// # Errors
 /// It is not a JSON object of a known kind.
 pub fn parse(event: &[u8]) -> Result<Event<'_>, EventError> {
+    parse_with(event, &BasePaths::default())
+}
+
+/// Parses an event.
+///
+/// # Errors
+/// It is not a JSON object of a known kind.
+pub fn parse_with<'a>(event: &'a [u8], base_paths: &BasePaths) -> Result<Event<'a>, EventError> {
     // Checked once here: from bytes, each string of the event is checked on its own.
     let event = std::str::from_utf8(event).map_err(|_| EventError::Malformed)?;
     let raw: Raw<'_> = serde_json::from_str(event).map_err(|_| EventError::Malformed)?;
@@ -272,10 +295,14 @@ pub fn parse(event: &[u8]) -> Result<Event<'_>, EventError> {
         return token(raw);
     }
     if is(raw.version.as_ref(), "2.0") {
-        return http_api(raw);
+        return http_api(raw, base_paths);
     }
     if is(raw.kind.as_ref(), "REQUEST") {
-        return request(raw);
+        // Only HTTP APIs send a version.
+        if raw.version.is_some() && !is(raw.version.as_ref(), "1.0") {
+            return Err(EventError::Unknown);
+        }
+        return request(raw, base_paths);
     }
     if is(raw.detail_type.as_ref(), "Scheduled Event")
         || is(raw.source.as_ref(), "aws.events")
@@ -311,19 +338,31 @@ fn token(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     })))
 }
 
-fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
+/// A request to a REST API, or a new connection to a WebSocket API.
+fn request<'a>(raw: Raw<'a>, base_paths: &BasePaths) -> Result<Event<'a>, EventError> {
     let arn = raw.method_arn.ok_or(EventError::Malformed)?.0;
-    let whole = raw.path.ok_or(EventError::Malformed)?.0;
-    let resource = string(raw.resource);
-    let (path, path_has_open_end) = routed(whole, &resource, raw.path_parameters, &arn)?;
     let context = raw.request_context.unwrap_or_default();
+    let (format, method, resource, path, path_has_open_end);
+    if is(context.event_type.as_ref(), "CONNECT") {
+        // It has neither a method nor a path.
+        format = Format::WebSocket;
+        method = Cow::Borrowed("GET");
+        resource = Cow::Borrowed("$connect");
+        (path, path_has_open_end) = (Cow::Borrowed("/"), false);
+    } else {
+        format = Format::Policy;
+        method = raw.http_method.ok_or(EventError::Malformed)?.0;
+        resource = string(raw.resource);
+        let whole = raw.path.ok_or(EventError::Malformed)?.0;
+        let known = base_paths.end(custom_domain(&context), &whole);
+        (path, path_has_open_end) = routed(whole, &resource, raw.path_parameters, &arn, known)?;
+    }
     Ok(Event::Authorize(Box::new(Request {
-        format: Format::Policy,
+        format,
         arn,
-        method: raw.http_method.ok_or(EventError::Malformed)?.0,
+        method,
         resource,
         path,
-        // Only HTTP APIs send a version.
         path_is_decoded: raw.version.is_some(),
         path_has_open_end,
         // The multi-value members contain all values. Emulators and old tests send only the others.
@@ -342,12 +381,14 @@ fn request(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
     })))
 }
 
-/// The path below the root of the API, and whether its end is open.
+/// The path below the root of the API, and whether its end is open. `known`: the end of the base path, if the settings have
+/// it, which counts if the resource does not tell.
 fn routed<'a>(
     whole: Cow<'a, str>,
     resource: &str,
     parameters: Option<&RawValue>,
     arn: &str,
+    known: Option<usize>,
 ) -> Result<(Cow<'a, str>, bool), EventError> {
     if path::is_whole(&whole, resource, arn) {
         return Ok((whole, false));
@@ -365,6 +406,11 @@ fn routed<'a>(
         greedy,
         arn,
     };
+    if let Some(end) = known
+        && path::below_root(&whole, &route).1
+    {
+        return Ok((part(whole, end..), true));
+    }
     Ok(match whole {
         Cow::Borrowed(whole) => {
             let (path, open) = path::below_root(whole, &route);
@@ -395,25 +441,35 @@ fn pairs(raw: Option<&RawValue>) -> Result<Pairs<'_>, EventError> {
     })
 }
 
-fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
-    let context = raw.request_context.unwrap_or_default();
-    let http = context.http.unwrap_or_default();
+fn http_api<'a>(raw: Raw<'a>, base_paths: &BasePaths) -> Result<Event<'a>, EventError> {
+    let mut context = raw.request_context.unwrap_or_default();
+    let http = context.http.take().unwrap_or_default();
     let arn = string(raw.route_arn);
-    let path = raw.raw_path.or(http.path).ok_or(EventError::Malformed)?.0;
-    // Behind a custom domain, the name of the stage is not in the path.
-    let stage = match on_own_address(&string(context.api_id), &string(context.domain_name)) {
-        true => string(context.stage),
-        false => Cow::Borrowed(""),
-    };
-    let route_key = string(raw.route_key);
+    let whole = raw.raw_path.or(http.path).ok_or(EventError::Malformed)?.0;
+    let domain = custom_domain(&context);
     // "GET /orders/{id}" or "$default"
-    let resource = route_key.split_once(' ').map_or("", |(_, path)| path);
-    let (path, path_has_open_end) = routed(
-        without_stage(path, &stage),
-        resource,
-        raw.path_parameters,
-        &arn,
-    )?;
+    let route_key = string(raw.route_key);
+    let (resource, shown) = match route_key.split_once(' ') {
+        Some((_, path)) => (path, path),
+        None => ("", route_key.as_ref()),
+    };
+    let parameters = pairs(raw.path_parameters)?;
+    let (path, path_is_decoded, path_has_open_end) =
+        match path::by_parameters(&whole, resource, &parameters.0) {
+            Some(Routed::Part(range)) => (part(whole, range), true, false),
+            Some(Routed::Encoded(path)) => (Cow::Owned(path), false, false),
+            None if domain.is_empty() => {
+                let stage = context.stage.as_ref().map_or("", |Text(stage)| stage);
+                (without_stage(whole, stage), true, true)
+            }
+            None => match base_paths.end(domain, &whole) {
+                Some(end) => (part(whole, end..), true, true),
+                None => {
+                    let (path, open) = routed(whole, resource, raw.path_parameters, &arn, None)?;
+                    (path, true, open)
+                }
+            },
+        };
     let query = match raw.raw_query_string {
         Some(Text(Cow::Borrowed(query))) => form_urlencoded::parse(query.as_bytes()).collect(),
         Some(Text(Cow::Owned(query))) => form_urlencoded::parse(query.as_bytes())
@@ -426,9 +482,9 @@ fn http_api(raw: Raw<'_>) -> Result<Event<'_>, EventError> {
         format: Format::HttpApi,
         arn,
         method: http.method.ok_or(EventError::Malformed)?.0,
-        resource: Cow::Owned(resource.to_owned()),
+        resource: Cow::Owned(shown.to_owned()),
         path,
-        path_is_decoded: true,
+        path_is_decoded,
         path_has_open_end,
         headers: pairs(raw.headers)?,
         query,
@@ -452,202 +508,42 @@ fn on_own_address(api: &str, domain: &str) -> bool {
         })
 }
 
+/// The custom domain name that the request was sent to; empty for the API's own address.
+fn custom_domain<'c>(context: &'c Context<'_>) -> &'c str {
+    let text = |text: &'c Option<Text<'_>>| text.as_ref().map_or("", |Text(text)| text.as_ref());
+    let domain = text(&context.domain_name);
+    match on_own_address(text(&context.api_id), domain) {
+        true => "",
+        false => domain,
+    }
+}
+
 /// On the API's own address, the path of an HTTP API begins with the name of the stage, except for the stage `$default`.
 fn without_stage<'a>(path: Cow<'a, str>, stage: &str) -> Cow<'a, str> {
-    let rest = path
-        .strip_prefix('/')
-        .and_then(|path| path.strip_prefix(stage))
-        .filter(|rest| !stage.is_empty() && (rest.is_empty() || rest.starts_with('/')));
-    match rest {
-        None => path,
-        Some("") => Cow::Borrowed("/"),
-        Some(rest) => Cow::Owned(rest.to_owned()),
+    if matches!(stage, "" | "$default") {
+        return path;
     }
+    let rest = path.trim_start_matches('/').strip_prefix(stage);
+    match rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        Some(rest) => {
+            let at = path.len() - rest.len();
+            part(path, at..)
+        }
+        None => path,
+    }
+}
+
+/// A part of a path; the root if it is empty.
+fn part(path: Cow<'_, str>, range: impl SliceIndex<str, Output = str>) -> Cow<'_, str> {
+    let part = match path {
+        Cow::Borrowed(path) => Cow::Borrowed(&path[range]),
+        Cow::Owned(path) => Cow::Owned(path[range].to_owned()),
+    };
+    if part.is_empty() {
+        return Cow::Borrowed("/");
+    }
+    part
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn authorize(event: &str) -> Request<'_> {
-        match parse(event.as_bytes()) {
-            Ok(Event::Authorize(request)) => *request,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn reads_a_rest_request() {
-        let request = authorize(
-            r#"{"type":"REQUEST","methodArn":"arn:aws:execute-api:us-east-1:1:api/prod/GET/a","resource":"/a",
-            "path":"/a","httpMethod":"GET","headers":{"X-Key":"last"},
-            "multiValueHeaders":{"X-Key":["first","last"],"Other":["oA"]},
-            "queryStringParameters":{"q":"2"},"multiValueQueryStringParameters":{"q":["1","2"]},
-            "pathParameters":{},"stageVariables":null,"requestContext":{"stage":"prod","identity":{"sourceIp":"1"},"requestId":"r-1"}}"#,
-        );
-        assert_eq!(
-            request.header("x-key").collect::<Vec<_>>(),
-            ["first", "last"]
-        );
-        assert_eq!(request.header("OTHER").collect::<Vec<_>>(), ["oA"]);
-        assert_eq!(request.parameter("q").collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(request.path, "/a");
-        assert!(matches!(request.path, Cow::Borrowed(_)));
-        assert_eq!(request.source_ip.as_deref(), Some("1"));
-        assert_eq!(request.gateway_id.as_deref(), Some("r-1"));
-    }
-
-    #[test]
-    fn reads_a_rest_request_without_multi_values() {
-        let request = authorize(
-            r#"{"type":"REQUEST","version":"1.0","methodArn":"arn","path":"/","httpMethod":"GET",
-            "headers":{"x":"1"},"multiValueHeaders":null,"queryStringParameters":{"q":"2"}}"#,
-        );
-        assert_eq!(request.header("X").collect::<Vec<_>>(), ["1"]);
-        assert_eq!(request.parameter("q").collect::<Vec<_>>(), ["2"]);
-    }
-
-    #[test]
-    fn reads_a_token() {
-        let request = authorize(
-            r#"{"type":"TOKEN","authorizationToken":"k","methodArn":"arn:aws:execute-api:us-east-1:1:api/prod/PUT/a/b"}"#,
-        );
-        assert_eq!(request.method, "PUT");
-        assert_eq!(request.path, "/a/b");
-        assert_eq!(request.token.as_deref(), Some("k"));
-    }
-
-    #[test]
-    fn reads_payload_2() {
-        let request = authorize(
-            r#"{"version":"2.0","type":"REQUEST","routeArn":"arn","rawPath":"/prod/a b",
-            "rawQueryString":"a=1%2C2&a=3&b=x+y","headers":{"apikey":"k"},
-            "requestContext":{"stage":"prod","http":{"method":"GET","path":"/prod/a b"},"requestId":"r-2"}}"#,
-        );
-        assert_eq!(request.gateway_id.as_deref(), Some("r-2"));
-        assert_eq!(request.path, "/a b");
-        assert!(request.path_is_decoded);
-        assert_eq!(request.parameter("a").collect::<Vec<_>>(), ["1,2", "3"]);
-        assert_eq!(request.parameter("b").collect::<Vec<_>>(), ["x y"]);
-        assert_eq!(request.format, Format::HttpApi);
-    }
-
-    #[test]
-    fn the_path_is_the_one_below_the_root() {
-        let rest = |path: &str, resource: &str, parameters: &str, arn: &str| {
-            let event = format!(
-                r#"{{"type":"REQUEST","methodArn":"arn:aws:execute-api:r:1:api/prod/GET{arn}","httpMethod":"GET",
-                "path":"{path}","resource":"{resource}","pathParameters":{parameters}}}"#
-            );
-            let request = authorize(&event);
-            assert!(!request.path_is_decoded);
-            request.path.into_owned()
-        };
-        for (path, resource, parameters, arn, wanted) in [
-            (
-                "/shop/orders/1",
-                "/orders/{id}",
-                r#"{"id":"1"}"#,
-                "/orders/1",
-                "/orders/1",
-            ),
-            (
-                "/shop/orders/1",
-                "/{proxy+}",
-                r#"{"proxy":"orders/1"}"#,
-                "/orders/1",
-                "/orders/1",
-            ),
-            (
-                "/shop/orders/1",
-                "/{proxy+}",
-                "null",
-                "/orders/1",
-                "/orders/1",
-            ),
-            ("/shop/orders/1", "/{proxy+}", "{}", "/x", "/shop/orders/1"),
-            ("/orders/", "/orders", "null", "/orders/", "/orders"),
-            ("/shop", "/", "null", "/", "/"),
-        ] {
-            assert_eq!(
-                rest(path, resource, parameters, arn),
-                wanted,
-                "{path} {resource}"
-            );
-        }
-    }
-
-    #[test]
-    fn only_the_own_address_of_an_http_api_has_the_stage() {
-        let path = |path: &str, key: &str, domain: &str| {
-            let event = format!(
-                r#"{{"version":"2.0","type":"REQUEST","routeKey":"{key}","rawPath":"{path}",
-                "routeArn":"arn:aws:execute-api:r:1:api/prod/GET/prod/1","headers":{{}},
-                "requestContext":{{"stage":"prod","apiId":"api","domainName":"{domain}","http":{{"method":"GET"}}}}}}"#
-            );
-            authorize(&event).path.into_owned()
-        };
-        let own = "api.execute-api.eu-west-1.amazonaws.com";
-        for (raw, key, domain, wanted) in [
-            ("/prod/prod/1", "GET /prod/{id}", own, "/prod/1"),
-            ("/prod/1", "GET /prod/{id}", "api.example.com", "/prod/1"),
-            (
-                "/shop/prod/1",
-                "GET /prod/{id}",
-                "api.example.com",
-                "/prod/1",
-            ),
-            ("/shop/prod/1", "$default", "api.example.com", "/prod/1"),
-            ("/prod/prod/1", "$default", own, "/prod/1"),
-            (
-                "/prod/1",
-                "$default",
-                "other.execute-api.eu-west-1.amazonaws.com",
-                "/prod/1",
-            ),
-        ] {
-            assert_eq!(path(raw, key, domain), wanted, "{raw} {key} {domain}");
-        }
-    }
-
-    #[test]
-    fn keeps_a_path_that_only_looks_like_the_stage() {
-        for (path, stage, wanted) in [
-            ("/product", "prod", "/product"),
-            ("/prod", "prod", "/"),
-            ("/a", "$default", "/a"),
-            ("/a", "", "/a"),
-        ] {
-            assert_eq!(without_stage(Cow::Borrowed(path), stage), wanted);
-        }
-    }
-
-    #[test]
-    fn knows_the_schedule_and_the_self_test() {
-        assert!(matches!(
-            parse(br#"{"version":"0","id":"x","detail-type":"Scheduled Event","source":"aws.events","detail":{}}"#),
-            Ok(Event::Scheduled)
-        ));
-        assert!(matches!(
-            parse(br#"{"threescale-gw":"self-test"}"#),
-            Ok(Event::SelfTest)
-        ));
-    }
-
-    #[test]
-    fn refuses_the_rest() {
-        for event in [
-            "",
-            "[]",
-            "{}",
-            "null",
-            "{\"type\":\"REQUEST\"}",
-            "{\"type\":1}",
-            "{\"type\":\"TOKEN\"}",
-            "{\"type\":\"TOKEN\",\"methodArn\":\"x\"}",
-            "{\"version\":\"2.0\"}",
-        ] {
-            assert!(parse(event.as_bytes()).is_err(), "{event}");
-        }
-    }
-}
+mod tests;

@@ -157,7 +157,9 @@ impl Function {
     }
 
     fn answer(&mut self, invocation: &Invocation, started: Instant, deadline: Instant) -> Reply {
-        match (event::parse(&invocation.event), self.clients.settings.role) {
+        let settings = &self.clients.settings;
+        let event = event::parse_with(&invocation.event, &settings.base_paths);
+        match (event, settings.role) {
             (Ok(Event::Authorize(request)), Role::Authorizer) => {
                 trace::remember(&request);
                 let decided = self
@@ -245,6 +247,7 @@ impl Function {
                 self.clients.metrics.hurry();
             }
         }
+        let (api, stage) = request.stage();
         let mut line = json!({
             "level": "info",
             "event": "decision",
@@ -254,6 +257,8 @@ impl Function {
             "reason": outcome.reason,
             "source": decided.source.word(),
             "credential": decided.credential.as_ref().map(Credential::masked),
+            "api": api,
+            "stage": stage,
             "method": request.method,
             "resource": request.resource,
             "metric": outcome.metric,

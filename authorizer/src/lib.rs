@@ -7,10 +7,11 @@
 //! - [`decide`] with `memory`, [`reporter`] with `batch` and `reports`, [`selftest`]: the roles;
 //! - [`clients`], and the guard in front of 3scale, `upstream`;
 //! - [`backend`], [`cache`] with the scripts, [`secrets`] with [`stored`], [`redis`], [`http`] with `connect` and `tls`: the outside world;
-//! - [`mapping`] with `patterns`, [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path` and `trace`, [`answer`]: formats and pure decisions.
+//! - [`mapping`] with `patterns`, [`credentials`], [`terms`] with [`tree`], [`periods`], [`xml`], [`event`] with `path`, [`base_paths`] and `trace`, [`answer`]: formats and pure decisions.
 
 pub mod answer;
 pub mod backend;
+pub mod base_paths;
 mod batch;
 pub mod breaker;
 pub mod cache;

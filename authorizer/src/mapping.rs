@@ -155,24 +155,23 @@ impl Rules {
                 }
             }
         }
-        self.with_open_end(request, usage)
+        self.largest(request, usage)
     }
 
-    /// The larger one of the usages with and without the slash at the end, if the resource may not have it.
-    fn with_open_end(&self, request: &Request<'_>, usage: Usage) -> Result<Usage, Ambiguous> {
-        let path = request.path.trim_end_matches('/');
-        if !request.path_has_open_end || path.is_empty() || path.len() == request.path.len() {
-            return Ok(usage);
+    /// The largest one of this usage and those of the other paths that the request may mean.
+    fn largest(&self, request: &Request<'_>, mut usage: Usage) -> Result<Usage, Ambiguous> {
+        for path in others(request) {
+            let path = normalise(path, request.path_is_decoded, Reading::APICAST);
+            let other = self.count(&request.method, &path, &request.query);
+            if usage.covers(&other) {
+                continue;
+            }
+            if !other.covers(&usage) {
+                return Err(Ambiguous);
+            }
+            usage = other;
         }
-        let path = normalise(path, request.path_is_decoded, Reading::APICAST);
-        let other = self.count(&request.method, &path, &request.query);
-        if usage.covers(&other) {
-            Ok(usage)
-        } else if other.covers(&usage) {
-            Ok(other)
-        } else {
-            Err(Ambiguous)
-        }
+        Ok(usage)
     }
 
     /// The usage of an encoded path as APIcast reads it; empty if no rule matches. `query` is decoded.
@@ -401,6 +400,21 @@ fn has_dots_or_slashes(path: &str, decoded: bool) -> bool {
         || bytes
             .split(|byte| *byte == b'/')
             .any(|segment| matches!(segment, b"." | b".."))
+}
+
+/// The other paths that a request may mean: without the slash at the end, if the resource may not have it, and up to a
+/// decoded `?` or `#`, where a backend may see the end of the path.
+fn others<'p>(request: &'p Request<'_>) -> impl Iterator<Item = &'p str> {
+    let whole = request.path.as_ref();
+    // Only decoding leaves these in a path.
+    let cut = whole.find(['?', '#']).map(|end| &whole[..end]);
+    let without_slash = |path: &'p str| {
+        let short = path.trim_end_matches('/');
+        let differs = !short.is_empty() && short.len() != path.len();
+        (request.path_has_open_end && differs).then_some(short)
+    };
+    let all = [cut, without_slash(whole), cut.and_then(without_slash)];
+    all.into_iter().flatten()
 }
 
 fn decode(path: &str, decoded: bool) -> Cow<'_, [u8]> {
@@ -870,6 +884,22 @@ mod tests {
             either.usage_of(&request("/docs/", false, true)),
             Err(Ambiguous)
         );
+    }
+
+    #[test]
+    fn of_a_decoded_end_the_larger_usage_counts() {
+        let usage = |path, decoded, open| {
+            let usage = orders_and_all().usage_of(&request(path, decoded, open));
+            usage.map(|usage| usage.summary())
+        };
+        let both = Ok("hits=1,orders=1".to_owned());
+        for path in ["/orders?x", "/orders#", "/a/../orders?x/.."] {
+            assert_eq!(usage(path, true, false), both, "{path}");
+        }
+        assert_eq!(usage("/orders/?x", true, true), both);
+        assert_eq!(usage("/orders/?x", true, false), Ok("hits=1".to_owned()));
+        // An encoded path never has one.
+        assert_eq!(usage("/orders%3Fx", false, false), Ok("hits=1".to_owned()));
     }
 
     #[test]

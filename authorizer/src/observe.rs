@@ -29,9 +29,12 @@ pub(crate) fn blind(event: &[u8], reason: &str, http_api: HttpApiAnswer) -> Opti
     if of_others.iter().any(|name| !event[name].is_null()) {
         return None;
     }
-    let (format, arn) = match event["version"] == "2.0" {
-        true => (Format::HttpApi, &event["routeArn"]),
-        false => (Format::Policy, &event["methodArn"]),
+    let (format, arn) = if event["version"] == "2.0" || event["routeArn"].is_string() {
+        (Format::HttpApi, &event["routeArn"])
+    } else if event["requestContext"]["eventType"] == "CONNECT" {
+        (Format::WebSocket, &event["methodArn"])
+    } else {
+        (Format::Policy, &event["methodArn"])
     };
     let arn = arn.as_str().filter(|arn| !arn.is_empty()).unwrap_or("*");
     let outcome = passed(&Outcome::deny(reason));
@@ -100,6 +103,11 @@ mod tests {
                 r#"{"type":"REQUEST","methodArn":"arn:aws:execute-api:eu-west-1:1:api/prod/GET/x","headers":7}"#,
                 "arn:aws:execute-api:eu-west-1:1:api/prod/*/*",
             ),
+            (
+                r#"{"type":"REQUEST","methodArn":"arn:aws:execute-api:eu-west-1:1:api/prod/$connect","headers":7,
+                "requestContext":{"eventType":"CONNECT"}}"#,
+                "arn:aws:execute-api:eu-west-1:1:api/prod/*",
+            ),
             (r#"{"type":"REQUEST"}"#, "*"),
             ("{}", "*"),
             ("not JSON", "*"),
@@ -111,7 +119,12 @@ mod tests {
                 "{event}"
             );
         }
-        assert_eq!(allowed(r#"{"version":"2.0"}"#)["isAuthorized"], true);
+        for http_api in [
+            r#"{"version":"2.0"}"#,
+            r#"{"version":"3.0","routeArn":"arn"}"#,
+        ] {
+            assert_eq!(allowed(http_api)["isAuthorized"], true, "{http_api}");
+        }
         assert_eq!(allowed("{}")["context"]["reason"], "internal");
         for others in [
             r#"{"threescale-gw":"self-test"}"#,

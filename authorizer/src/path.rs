@@ -3,7 +3,13 @@
 //! With a custom domain, the path of an event begins with the base path of the domain's mapping. The event does not name
 //! the base path, but the resource, its parameters and the ARN tell which part of the path API Gateway routed.
 
-use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+use std::ops::Range;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What is encoded again. A `?` or `#` is not: a backend may see the end of the path there.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'?').remove(b'#');
 
 /// What API Gateway says about the routed path.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +55,109 @@ pub(crate) fn of_arn(arn: &str) -> Option<&str> {
 pub(crate) fn greedy_name(resource: &str) -> Option<&str> {
     let last = resource.trim_end_matches('/').rsplit('/').next()?;
     last.strip_prefix('{')?.strip_suffix("+}")
+}
+
+/// The routed part of a decoded path.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Routed {
+    /// This range of it.
+    Part(Range<usize>),
+    /// Encoded again: a parameter has a slash, which was encoded.
+    Encoded(String),
+}
+
+/// The routed part of a decoded path that ends with the resource and the values of its parameters; `None` if it does not, or
+/// if the values are not known. A slash at the end that the resource does not have is not part of it.
+///
+/// HTTP APIs decode `%2F`, so the segments of a path cannot be counted. The values tell which slashes were encoded.
+pub(crate) fn by_parameters(
+    path: &str,
+    resource: &str,
+    parameters: &[(Cow<'_, str>, Cow<'_, str>)],
+) -> Option<Routed> {
+    if !resource.starts_with('/') {
+        return None;
+    }
+    let value = |name: &str| {
+        let found = parameters.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_ref())
+    };
+    let parts: Vec<Part<'_>> = filled(resource)
+        .into_iter()
+        .map(|part| match part.strip_prefix('{') {
+            None => Some(Part::Text(part)),
+            Some(name) => {
+                let name = name.strip_suffix('}')?;
+                Some(match name.strip_suffix('+') {
+                    Some(name) => Part::Greedy(value(name)?.into()),
+                    None => Part::Value(value(name)?.into()),
+                })
+            }
+        })
+        .collect::<Option<_>>()?;
+    ends_with(path, &parts).or_else(|| {
+        // No source says whether the values are decoded, as the path is.
+        let decoded: Vec<_> = parts.iter().map(Part::decoded).collect();
+        (decoded != parts).then(|| ends_with(path, &decoded))?
+    })
+}
+
+/// A part of a resource, with its value.
+#[derive(PartialEq)]
+enum Part<'a> {
+    Text(&'a str),
+    Value(Cow<'a, str>),
+    Greedy(Cow<'a, str>),
+}
+
+impl Part<'_> {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Value(text) | Self::Greedy(text) => text,
+        }
+    }
+
+    fn decoded(&self) -> Part<'_> {
+        let decode = |text| percent_decode_str(text).decode_utf8_lossy();
+        match self {
+            Self::Text(text) => Part::Text(text),
+            Self::Value(text) => Part::Value(decode(text)),
+            Self::Greedy(text) => Part::Greedy(decode(text)),
+        }
+    }
+
+    fn encode_to(&self, path: &mut String) {
+        let pieces: Vec<_> = match self {
+            Self::Greedy(text) => text.split('/').collect(),
+            Self::Text(_) | Self::Value(_) => vec![self.text()],
+        };
+        for piece in pieces {
+            path.push('/');
+            path.extend(utf8_percent_encode(piece, ENCODED));
+        }
+    }
+}
+
+/// API Gateway may deliver the path only up to a decoded `?`, and the values as a whole.
+fn ends_with(path: &str, parts: &[Part<'_>]) -> Option<Routed> {
+    let routed: String = parts.iter().flat_map(|part| ["/", part.text()]).collect();
+    let short = path.trim_end_matches('/');
+    let (whole, base) = [path, short].into_iter().find_map(|whole| {
+        let base = whole.strip_suffix(&routed);
+        let base = base.or_else(|| whole.strip_suffix(routed.split('?').next()?));
+        Some((whole, base?))
+    })?;
+    let has_slash = |part: &Part<'_>| matches!(part, Part::Value(value) if value.contains('/'));
+    if !parts.iter().any(has_slash) {
+        return Some(Routed::Part(base.len()..whole.len()));
+    }
+    let mut encoded = String::with_capacity(routed.len() + 8);
+    parts.iter().for_each(|part| part.encode_to(&mut encoded));
+    if !whole.ends_with(&routed) {
+        encoded.truncate(encoded.find('?').unwrap_or(encoded.len()));
+    }
+    Some(Routed::Encoded(encoded))
 }
 
 /// A path with the segments of it that are not empty, and where they begin.
@@ -264,6 +373,69 @@ mod tests {
             arn: "arn",
         };
         assert_eq!(below_root("/a", &none), ("/a", true));
+    }
+
+    #[test]
+    fn the_values_of_the_parameters_tell_the_routed_part() {
+        let routed = |path: &str, resource: &str, parameters: &[(&'static str, &'static str)]| {
+            let parameters: Vec<_> = parameters
+                .iter()
+                .map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value)))
+                .collect();
+            by_parameters(path, resource, &parameters).map(|routed| match routed {
+                Routed::Part(range) => (path[range].to_owned(), true),
+                Routed::Encoded(path) => (path, false),
+            })
+        };
+        let id = |value| [("id", value)];
+        let proxy = |value| [("proxy", value)];
+        let part = |path: &str| Some((path.to_owned(), true));
+        let encoded = |path: &str| Some((path.to_owned(), false));
+        for (path, resource, parameters, wanted) in [
+            ("/orders", "/orders", &[][..], part("/orders")),
+            ("/orders/", "/orders", &[], part("/orders")),
+            ("/prod/orders", "/orders", &[], part("/orders")),
+            ("/shop", "/", &[], part("")),
+            ("/orders/1", "/orders/{id}", &id("1"), part("/orders/1")),
+            ("/a/orders/1/", "/orders/{id}", &id("1"), part("/orders/1")),
+            ("/x/a b", "/{id}", &id("a b"), part("/a b")),
+            ("/x/a b", "/{id}", &id("a%20b"), part("/a b")),
+            // Decoded once: the caller sent %2561.
+            ("/x/a%61", "/{id}", &id("a%61"), part("/a%61")),
+            ("/x/y/z", "/{proxy+}", &proxy("y/z"), part("/y/z")),
+            ("/x/y/z/", "/{proxy+}", &proxy("y/z/"), part("/y/z/")),
+            ("/x/y/z/", "/{proxy+}", &proxy("y/z"), part("/y/z")),
+            ("/x/y/z", "/x/{proxy+}", &proxy("y/z"), part("/x/y/z")),
+            // The caller sent an encoded slash.
+            ("/x/y/z", "/x/{id}", &id("y/z"), encoded("/x/y%2Fz")),
+            ("/x/y/z", "/x/{id}", &id("y%2Fz"), encoded("/x/y%2Fz")),
+            ("/x/y/", "/x/{id}", &id("y/"), encoded("/x/y%2F")),
+            ("/x/../y", "/x/{id}", &id("../y"), encoded("/x/%2E%2E%2Fy")),
+            // The path ends at the decoded question mark, or goes on.
+            ("/p/x/y", "/x/{id}", &id("y?z"), part("/x/y")),
+            ("/p/x/y?z", "/x/{id}", &id("y?z"), part("/x/y?z")),
+            ("/p/x/y/z", "/x/{id}", &id("y/z?a"), encoded("/x/y%2Fz")),
+            ("/p/x/y/z?a", "/x/{id}", &id("y/z?a"), encoded("/x/y%2Fz?a")),
+            ("/x/y", "/x/{id}", &id("z"), None),
+            ("/x/y", "/x/{id}", &[], None),
+            ("/x/y", "/x/{id}", &proxy("y"), None),
+            ("/x/y", "$default", &[], None),
+            ("/x/y", "", &[], None),
+        ] {
+            assert_eq!(
+                routed(path, resource, parameters),
+                wanted,
+                "{path} {resource}"
+            );
+        }
+        assert_eq!(
+            routed(
+                "/a/b/c/d",
+                "/{id}/{proxy+}",
+                &[("id", "a/b"), ("proxy", "c/d")]
+            ),
+            encoded("/a%2Fb/c/d")
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::base_paths::BasePaths;
 use crate::stored::Stored;
 
 /// Which of the two functions this process is.
@@ -402,6 +403,8 @@ pub struct Settings {
     pub log_allowed: u64,
     /// `THREESCALE_GW_METRICS`.
     pub series: Series,
+    /// `THREESCALE_GW_BASE_PATHS`.
+    pub base_paths: BasePaths,
     /// The time budgets.
     pub budgets: Budgets,
 }
@@ -507,6 +510,11 @@ impl Settings {
                 None => Series::Few,
                 Some(text) => Series::parse(&text)
                     .ok_or_else(|| bad("THREESCALE_GW_METRICS", "must be few or all"))?,
+            },
+            base_paths: match given("THREESCALE_GW_BASE_PATHS") {
+                None => BasePaths::default(),
+                Some(text) => serde_json::from_str(&text)
+                    .map_err(|error| bad("THREESCALE_GW_BASE_PATHS", error.to_string()))?,
             },
             budgets: Budgets {
                 answer: millis("THREESCALE_GW_ANSWER_MS", service.answer(redis))?,
@@ -710,6 +718,11 @@ mod tests {
                 "THREESCALE_GW_SETTINGS",
                 Some(r#"{"service_id":"a b","backend":"https://x","credentials":[]}"#),
                 "THREESCALE_GW_SETTINGS: service_id must be letters, digits, - _ .",
+            ),
+            (
+                "THREESCALE_GW_BASE_PATHS",
+                Some(r#"{"api.example.com":"shop"}"#),
+                "THREESCALE_GW_BASE_PATHS: invalid type: string \"shop\", expected a sequence at line 1 column 25",
             ),
             (
                 "THREESCALE_GW_SETTINGS",

@@ -2,11 +2,12 @@
 //! documents that are cut, combined, and changed, because random bytes rarely get past the first check. `FUZZ_CASES`
 //! sets the number of cases of each test.
 
-use authorizer::answer::{self, Outcome};
+use authorizer::answer::{self, Effect, Outcome};
 use authorizer::credentials;
-use authorizer::event::{self, Event};
+use authorizer::event::{self, Event, Format};
 use authorizer::mapping::Rules;
 use authorizer::redis;
+use authorizer::runtime::Reply;
 use authorizer::settings::{
     CredentialKind, CredentialSource, HttpApiAnswer, LimitStatus, Place, RuleSettings,
 };
@@ -16,11 +17,13 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 
-use crate::support::gateway::event as rest_event;
+use crate::support::gateway::{connection, event as rest_event, http_event, is_authorized};
 
 /// Any bytes as an event: parsed, searched for credentials, mapped, and answered.
 fn read_event(data: &[u8]) {
-    let Ok(Event::Authorize(request)) = event::parse(data) else {
+    let base_paths = r#"{"api.example.com":["","prod","a"],"*.example.com":["prod/x"]}"#;
+    let base_paths = serde_json::from_str(base_paths).unwrap();
+    let Ok(Event::Authorize(request)) = event::parse_with(data, &base_paths) else {
         return;
     };
     let source = |kind, place| CredentialSource {
@@ -47,14 +50,23 @@ fn read_event(data: &[u8]) {
         rule(&request.path),
     ]);
     let _ = rules.usage_of(&request);
-    let _ = answer::write(
-        &Outcome::deny(&request.path),
-        request.format,
-        &request.arn,
-        HttpApiAnswer::Simple,
-        None,
-        LimitStatus::Forbidden,
-    );
+    for effect in [Effect::Allow, Effect::Deny, Effect::Unauthorized] {
+        let reply = answer::write(
+            &Outcome {
+                effect,
+                ..Outcome::deny(&request.path)
+            },
+            request.format,
+            &request.arn,
+            HttpApiAnswer::Simple,
+            None,
+            LimitStatus::Forbidden,
+        );
+        if let (Format::HttpApi, Reply::Answer(answer)) = (request.format, reply) {
+            let answer = serde_json::from_slice(&answer).unwrap();
+            assert_eq!(is_authorized(&answer), effect == Effect::Allow);
+        }
+    }
 }
 
 /// Any text as an answer of 3scale: a document that is parsed as authorized contains the word.
@@ -164,8 +176,24 @@ fn corpus(texts: &[&str]) -> Vec<Vec<u8>> {
 #[test]
 fn any_event() {
     let rest = rest_event("uk_free", "/orders/1");
+    let mut of_http = http_event(
+        serde_json::json!({"key": "a,b", "authorization": "Basic dTpw,Bearer k"}),
+        "/prod/x/y z?/%61/",
+        "key=a&key=b",
+    );
+    let custom = of_http.to_string().replace(
+        "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
+        "api.example.com",
+    );
+    of_http["routeKey"] = "GET /x/{id}/{proxy+}".into();
+    of_http["pathParameters"] = serde_json::json!({"id": "y z?", "proxy": "%61/"});
+    let of_route = of_http.to_string();
+    let of_socket = connection(&[("key", &["a", "b"])]).to_string();
     let corpus = corpus(&[
         &rest,
+        &custom,
+        &of_route,
+        &of_socket,
         r#"{"type":"TOKEN","authorizationToken":"Bearer k","methodArn":"arn:aws:execute-api:r:1:a/prod/GET/a/b"}"#,
         r#"{"version":"2.0","type":"REQUEST","routeArn":"arn","rawPath":"/prod/a%20","rawQueryString":"a=%zz&b&key=1","headers":{"key":"b","authorization":"Basic dTpw"},"requestContext":{"stage":"prod","http":{"method":"GET","path":"/a"}}}"#,
         r#"{"version":"0","detail-type":"Scheduled Event","source":"aws.events"}"#,
@@ -176,7 +204,7 @@ fn any_event() {
         &corpus,
         &[
             "null", "{}", "[]", "\"\"", "\\u0000", "\\ud800", "\"key\":", "/../", "%", "Basic ",
-            "é", "1e999",
+            "é", "1e999", ",", "?", "#", "%2F", "$default", "CONNECT", "{proxy+}",
         ],
         read_event,
     );

@@ -5,19 +5,20 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use authorizer::answer::Effect;
+use authorizer::answer::{self, Effect, Outcome};
 use authorizer::cache;
 use authorizer::credentials::Credential;
 use authorizer::event;
 use authorizer::keys::{Keys, Name};
 use authorizer::mapping::Rules;
-use authorizer::settings::RuleSettings;
+use authorizer::runtime::Reply;
+use authorizer::settings::{HttpApiAnswer, LimitStatus, RuleSettings};
 use authorizer::{redis, xml};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use threescale_stand_in::Period;
 
-use crate::support::gateway::{World, decide, event as rest_event};
+use crate::support::gateway::{World, decide, event as rest_event, is_authorized};
 use crate::support::http::{Response, Server};
 use crate::support::ssm::HASH_KEY;
 use crate::support::threescale::Limit;
@@ -133,6 +134,32 @@ proptest! {
     fn no_pattern_and_no_path_panics(pattern in "[/a{}$?=&*+().|\\[\\]é-]{0,20}", path in "[/a%25.é?{}-]{0,20}") {
         let none: [(&str, &str); 0] = [];
         let _ = Rules::new(&[rule(&pattern)]).usage("GET", &path, &none);
+    }
+
+    /// A decision on a request to an HTTP API is a boolean, with strings, or an error, which API Gateway answers with 500.
+    #[test]
+    fn an_http_api_gets_a_boolean_or_an_error(
+        effect in prop::sample::select(&[Effect::Allow, Effect::Deny, Effect::Unauthorized][..]),
+        reason in prop_oneof![Just("not_ready".to_owned()), Just("limits_exceeded".to_owned()), ".*"],
+        app_id in proptest::option::of(".*"),
+        plan in proptest::option::of(".*"),
+        metric in ".*",
+        numbers in any::<[Option<u64>; 3]>(),
+        limits in prop::sample::select(&[LimitStatus::Forbidden, LimitStatus::TooManyRequests][..]),
+        arn in ".*",
+    ) {
+        let [remaining, reset_s, retry_after_s] = numbers;
+        let outcome = Outcome { effect, reason, app_id, plan, metric, remaining, reset_s, retry_after_s };
+        let format = event::Format::HttpApi;
+        match answer::write(&outcome, format, &arn, HttpApiAnswer::Simple, Some("key"), limits) {
+            Reply::Answer(answer) => {
+                let answer = serde_json::from_slice(&answer).unwrap();
+                prop_assert_eq!(is_authorized(&answer), effect == Effect::Allow);
+            }
+            Reply::Error(error) => {
+                prop_assert!(effect == Effect::Deny && error == outcome.reason);
+            }
+        }
     }
 
     /// The fast comparison of plain patterns has the same result as the regular expression.

@@ -6,26 +6,11 @@ use std::collections::BTreeSet;
 use authorizer::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::support::gateway::{ARN, World, arn, environment, event};
+use crate::support::gateway::{ARN, World, arn, event};
 use crate::support::runtime_api::{Answer, Process};
 
 fn world() -> World {
     World::with_clock(Clock::default())
-}
-
-fn process(world: &World, role: &str, more: &[(&str, &str)]) -> Process {
-    let mut environment = environment(role, &world.ssm, &world.settings, None);
-    // These tests are not about time-outs.
-    let patient = [
-        ("THREESCALE_GW_REDIS_MS", "5000"),
-        ("THREESCALE_GW_ANSWER_MS", "5000"),
-    ];
-    let more = patient
-        .iter()
-        .chain(more)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    environment.extend(more);
-    Process::start(&environment)
 }
 
 /// The reason of the decision, or the function's error.
@@ -79,7 +64,7 @@ fn user_keys_wherever_they_stand() {
         { "kind": "user_key", "in": "query", "name": "user_key" },
         { "kind": "user_key", "in": "basic" },
     ]);
-    let process = process(&world, "authorizer", &[]);
+    let process = world.process("authorizer", &[]);
     let none = || json!({});
     let query = |values: &[&str]| json!({ "user_key": values });
     for (event, wanted) in [
@@ -158,7 +143,7 @@ fn user_keys_wherever_they_stand() {
             "authorized",
         ),
         (rest(none(), none()), NONE),
-        (http_api(none(), ""), NONE),
+        (http_api(none(), ""), "credential_missing"),
         // The token of the event; API Gateway knows its place.
         (
             json!({ "type": "TOKEN", "authorizationToken": key, "methodArn": ARN }),
@@ -191,7 +176,7 @@ fn application_ids_and_keys_wherever_they_stand() {
         { "kind": "app_id", "in": "query", "name": "id", "key_name": "key" },
         { "kind": "app_id", "in": "basic" },
     ]);
-    let process = process(&world, "authorizer", &[]);
+    let process = world.process("authorizer", &[]);
     let none = || json!({});
     for (event, wanted) in [
         (
@@ -255,7 +240,7 @@ fn the_path_that_api_gateway_routed_is_counted() {
             { "method": "GET", "pattern": "/a%2561$", "metric": "bytes", "delta": 1000 },
         ]),
     );
-    let process = process(&world, "authorizer", &[]);
+    let process = world.process("authorizer", &[]);
     let token = |path: &str| json!({ "type": "TOKEN", "authorizationToken": "uk_free", "methodArn": arn(path) });
     let http = |raw: &str, key: &str, domain: &str| {
         json!({
@@ -414,7 +399,7 @@ fn refused_without_a_call() {
         "mapping_rules",
         json!([{ "method": "GET", "pattern": "/orders", "metric": "hits" }]),
     );
-    let process = process(&world, "authorizer", &[]);
+    let process = world.process("authorizer", &[]);
     let long = "x".repeat(513);
     assert_eq!(
         reason(&process, &http_api(json!({ "apikey": &long[1..] }), "")),
@@ -457,7 +442,7 @@ fn decisions_are_written_down() {
     let world = world();
     let key = "uk-a-long-and-secret-credential-1";
     world.threescale.state().applications[0].user_key = key.to_owned();
-    let process = process(&world, "authorizer", &[("THREESCALE_GW_LOG_ALLOWED", "3")]);
+    let process = world.process("authorizer", &[("THREESCALE_GW_LOG_ALLOWED", "3")]);
     for _ in 0..7 {
         process.api.invoke(&event(key, "/orders"));
     }
@@ -534,7 +519,7 @@ fn metrics(lines: &[Value]) -> Vec<(String, Value)> {
 fn metrics_for_cloudwatch() {
     let world = world();
     let of = |events: &[&str], role: &str| {
-        let process = process(&world, role, &[("THREESCALE_GW_METRICS", "all")]);
+        let process = world.process(role, &[("THREESCALE_GW_METRICS", "all")]);
         for event in events {
             process.api.invoke(event);
         }

@@ -15,10 +15,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fuse::Fuse;
 use super::redis::Redis;
+use super::runtime_api::Process;
 use super::ssm::{PATH, Ssm};
 use super::threescale::{SERVICE, TOKEN, Threescale};
 
@@ -48,6 +49,77 @@ pub fn event(key: &str, path: &str) -> String {
         },
     })
     .to_string()
+}
+
+/// The event of an HTTP API for a GET of this path, which is decoded and begins with the stage `prod`. The members are those
+/// of the example in the guide, "Control access to HTTP APIs with AWS Lambda authorizers".
+pub fn http_event(headers: Value, path: &str, query: &str) -> Value {
+    let below = path.strip_prefix("/prod").unwrap_or(path);
+    let domain = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com";
+    json!({
+        "version": "2.0",
+        "type": "REQUEST",
+        "routeArn": arn(below),
+        "identitySource": null,
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "a1b2c3d4e5",
+            "domainName": domain,
+            "domainPrefix": "a1b2c3d4e5",
+            "http": { "method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "test" },
+            "requestId": "gateway-2",
+            "routeKey": "$default",
+            "stage": "prod",
+            "time": "29/Nov/2026:18:00:00 +0000",
+            "timeEpoch": 1_795_975_200_000_i64,
+        },
+    })
+}
+
+/// The event of a connection to a WebSocket API with these query parameters. The members are those of the example in the
+/// guide, "Control access to WebSocket APIs with AWS Lambda REQUEST authorizers".
+pub fn connection(query: &[(&str, &[&str])]) -> Value {
+    let headers = [
+        ("Connection", "upgrade"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Upgrade", "websocket"),
+    ];
+    let single = |(name, values): &(&str, &[&str])| ((*name).to_owned(), json!(values.last()));
+    let multi = |(name, values): &(&str, &[&str])| ((*name).to_owned(), json!(values));
+    json!({
+        "type": "REQUEST",
+        "methodArn": "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3d4e5/prod/$connect",
+        "headers": headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
+        "multiValueHeaders": headers.iter().map(|(name, value)| ((*name).to_owned(), json!([value]))).collect::<Map<_, _>>(),
+        "queryStringParameters": query.iter().map(single).collect::<Map<_, _>>(),
+        "multiValueQueryStringParameters": query.iter().map(multi).collect::<Map<_, _>>(),
+        "stageVariables": {},
+        "requestContext": {
+            "routeKey": "$connect",
+            "eventType": "CONNECT",
+            "messageDirection": "IN",
+            "stage": "prod",
+            "connectedAt": 1_795_975_200_000_i64,
+            "identity": { "sourceIp": "192.0.2.1" },
+            "requestId": "gateway-3",
+            "domainName": "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com",
+            "connectionId": "connection-1",
+            "apiId": "a1b2c3d4e5",
+        },
+    })
+}
+
+/// Whether a simple answer allows the request. Panics if the answer has any other form: API Gateway answers 500 to it.
+pub fn is_authorized(answer: &Value) -> bool {
+    let members: Vec<_> = answer.as_object().expect("an object").keys().collect();
+    assert_eq!(members, ["context", "isAuthorized"], "{answer}");
+    let context = answer["context"].as_object().expect("a context");
+    assert!(context.values().all(Value::is_string), "{answer}");
+    answer["isAuthorized"].as_bool().expect("a boolean")
 }
 
 /// The environment of a function of the stack `test`.
@@ -229,6 +301,21 @@ impl World {
             Authorizer::new(self.read_settings("authorizer"), None, self.clock.clone());
         authorizer.clients.warm_up();
         authorizer
+    }
+
+    /// The real binary with more variables, and with time for every call: for tests that are not about time-outs.
+    pub fn process(&self, role: &str, more: &[(&str, &str)]) -> Process {
+        let mut environment = environment(role, &self.ssm, &self.settings, None);
+        let patient = [
+            ("THREESCALE_GW_REDIS_MS", "5000"),
+            ("THREESCALE_GW_ANSWER_MS", "5000"),
+        ];
+        let more = patient
+            .iter()
+            .chain(more)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        environment.extend(more);
+        Process::start(&environment)
     }
 
     pub fn read_settings(&self, role: &str) -> Settings {
