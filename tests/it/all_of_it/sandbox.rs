@@ -763,7 +763,7 @@ fn a_signal_under_load_leaves_nothing() {
 fn a_sandbox_that_is_to_be_kept_ends_with_its_start() {
     let home = Home::new();
     // The first line of output, during preparation, and a line from the time when the servers run.
-    let (early, late) = ("", "created the API");
+    let (early, late) = ("", "created the REST API");
     for (moment, signal, code) in [
         (early, Signal::INT, Some(130)),
         (early, Signal::KILL, None),
