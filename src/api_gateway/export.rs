@@ -9,6 +9,7 @@ use super::method::MethodKey;
 use super::rest::definition::{self, Integration, Settings};
 use super::rest::interface::{Interface, Validation};
 use super::rest::responses::Response;
+use crate::names::LIVE;
 
 /// The definition that a stage serves.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,6 +59,16 @@ impl ExportedAuthorizer {
         self.has(&wanted.identity_source, wanted.ttl)
             && self.alias != Some(false)
             && payload_format.is_none_or(|format| *format == wanted.payload_format)
+    }
+
+    /// All settings, if the export has them. `invokes_alias`: whether its URI is that of the alias.
+    pub fn settings(&self, invokes_alias: bool) -> Option<AuthorizerSettings> {
+        Some(AuthorizerSettings {
+            identity_source: self.identity_source.clone()?,
+            ttl: self.ttl?,
+            alias: if invokes_alias { LIVE } else { return None },
+            payload_format: self.payload_format.clone().unwrap_or_default(),
+        })
     }
 
     /// Whether it may have the settings of an authorizer of the draft.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::method::{AuthorizationType, MethodKey};
 
 /// The stage and the deployment it serves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Stage {
     pub deployment_id: String,
     pub description: String,

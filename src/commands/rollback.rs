@@ -16,6 +16,7 @@ use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::Sink;
 use crate::lock::{self, ApiLocks, Held};
 use crate::report;
+use crate::resource::api_attachment::automatic;
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{
     RollbackTarget, RolledBack, other_mode, roll_back,
@@ -177,7 +178,16 @@ async fn move_stages(
                 let text = format!(
                     "rolled back stage {stage} of API {api} from deployment {from} to {to}"
                 );
+                if automatic::is_left_frozen(&cx.fresh(), target).await? {
+                    cx.sink().notice(automatic::left_frozen(target));
+                }
                 (true, Some(from), Some(to), text)
+            }
+            RolledBack::RoutesRestored { routes } => {
+                let text = format!(
+                    "restored {routes} routes of API {api}, because stage {stage} deploys automatically and cannot be moved"
+                );
+                (true, None, None, text)
             }
             RolledBack::NotOurs { deployment } => {
                 let text = format!(

@@ -33,7 +33,7 @@ use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
 use crate::plan_file::{self, PlanFile};
 use crate::report::style::Style;
-use crate::resource::api_attachment::served;
+use crate::resource::api_attachment::{automatic, served};
 use crate::resource::parameter::KMS_KEY;
 use crate::resource::{
     Context, ResourceError, RunOptions, function, function_publication, iam_role, stack_expiry,
@@ -430,8 +430,19 @@ async fn finish(
     if let Some(found) = unverified.filter(|_| !args.no_verify) {
         let status = verify(session, &cx, args, signals, found, before).await?;
         if status != ExitStatus::Done {
+            if automatic::is_left_frozen(&cx.fresh(), target).await? {
+                cx.sink().notice(automatic::left_frozen(target));
+            }
             return Ok(status);
         }
+    }
+    let thawed = automatic::thaw(&cx, target).await?;
+    if !thawed.published.is_empty() {
+        cx.sink().notice(format!(
+            "automatic deployment of stage {} is on again, which published changes of others: {}",
+            target.stage,
+            thawed.published.join("; ")
+        ));
     }
     handover::leave_api(&cx, target).await;
     if args.only.is_some() || !is_in_transition(session, &cx).await? {

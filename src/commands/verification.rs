@@ -15,6 +15,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::report;
 use crate::resource::Context;
+use crate::resource::api_attachment::restore::withdraw;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::function_publication::{self, MovedBack};
@@ -70,7 +71,17 @@ async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<Str
         told.push(
             match roll_back(cx, &session.facts.api, &RollbackTarget::Previous).await {
                 Ok(RolledBack::Moved { to, .. }) => {
-                    format!("stage {stage} is rolled back to deployment {to}")
+                    let moved = format!("stage {stage} is rolled back to deployment {to}");
+                    match withdraw(cx, &session.facts.api).await {
+                        Ok(true) => {
+                            format!("{moved} and deploys automatically again, without the authorizer")
+                        }
+                        Ok(false) => moved,
+                        Err(error) => format!("{moved}; the routes could not be restored: {error}"),
+                    }
+                }
+                Ok(RolledBack::RoutesRestored { routes }) => {
+                    format!("{routes} routes of stage {stage} are restored")
                 }
                 Ok(
                     RolledBack::NotOurs { deployment } | RolledBack::OthersWithOurs { deployment },

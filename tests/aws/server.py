@@ -97,9 +97,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _reply(self, response: wire.Response) -> None:
         given = {name.lower(): value for name, value in response.headers.items()}
+        # HTTP APIs name their requests in another header.
+        id_name = "apigw-requestid" if "apigw-requestid" in given else "x-amzn-requestid"
         headers = {
             "content-type": "application/json",
-            "x-amzn-requestid": "00000000-0000-4000-8000-000000000000",
+            id_name: "00000000-0000-4000-8000-000000000000",
             **given,
             "date": _date(int(self.world.time())),
         }

@@ -94,7 +94,7 @@ fn every_decision_is_a_simple_answer_and_a_hit_is_counted_once() {
 
 /// The status of limits is a setting of REST APIs.
 #[test]
-fn a_refusal_is_no_error_whatever_the_status_of_limits() {
+fn a_refusal_is_no_error_with_any_status_of_limits() {
     let world = world().with("limits", json!(429));
     let process = world.process("authorizer", &[]);
     for (key, wanted) in [("bad", "user_key_invalid"), ("", "credential_missing")] {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde_json::Value;
 
 use super::actual::Actual;
+use super::automatic::{self, Switch};
 use super::deployments::{is_of_closing, remove, replaced};
 use super::kind::ApiAttachments;
 use super::marker::{DeploymentDigest, description, is_ours};
@@ -22,6 +23,7 @@ use crate::resource::health_check::SelfTestGate;
 use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError, Shown};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
+const AUTOMATIC_DEPLOYMENT: Field = Field::Property("automatic deployment");
 const API: Field = Field::Property("API");
 /// The value in JSON of a method that uses the authorizer.
 pub const GUARDED: [&str; 2] = ["protected", "observed"];
@@ -122,11 +124,24 @@ impl ApiAttachment {
     }
 
     async fn change(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        let steps = method_steps(actual, &self.wanted);
+        let is_writing = method_steps(actual, &self.wanted).writes();
+        if !is_writing && self.is_to_be_thawed(cx, actual) {
+            let thawed = automatic::thaw(cx, &self.api).await?;
+            notice_published(cx, actual, &thawed.published);
+        }
+        let (switch, frozen) = match is_writing {
+            true => self.freeze(cx, actual).await?,
+            false => (Switch::AtOnce, None),
+        };
+        let actual = frozen.as_ref().unwrap_or(actual);
+        let mut steps = method_steps(actual, &self.wanted);
         let publishes_changes = match steps.deploy {
             true => self.refuse_new_changes(cx, actual).await?,
             false => false,
         };
+        if switch == Switch::RouteByRoute {
+            steps.protect.sort_by_key(|method| automatic::order(method));
+        }
         let authorizer_id = cx.physical_id(&self.authorizer)?;
         let taken = || {
             steps
@@ -146,6 +161,9 @@ impl ApiAttachment {
         }
         record::note(cx, &self.api, &actual.record, &unrecorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
+        if switch == Switch::RouteByRoute {
+            self.note_route_by_route(cx).await?;
+        }
         for method in taken() {
             set_authorizer(cx, self.api.api(), method, &authorizer_id).await?;
         }
@@ -153,7 +171,7 @@ impl ApiAttachment {
             let wanted = restore::wanted(cx, actual, before);
             restore_method(cx, self.api.api(), &wanted, now).await?;
         }
-        if steps.deploy {
+        if steps.deploy && switch == Switch::AtOnce {
             if taken().count() + steps.restore.len() > MANY {
                 self.refuse_new_changes(&cx.fresh(), actual).await?;
             }
@@ -203,6 +221,53 @@ impl ApiAttachment {
         if actual.record.is_in_between() || !steps.reset_for_deployment.is_empty() {
             self.settle(cx, actual).await?;
         }
+        Ok(())
+    }
+
+    /// Freezes a stage that deploys automatically, and reads the API again.
+    async fn freeze(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+    ) -> Result<(Switch, Option<Actual>), ResourceError> {
+        automatic::refuse_other_stages(cx, &self.api).await?;
+        let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
+            return Ok((Switch::AtOnce, None));
+        };
+        if !stage.deploys_automatically {
+            return Ok((Switch::AtOnce, None));
+        }
+        let switch = automatic::freeze(cx, &self.api, head, stage).await?;
+        let now = Actual::read(&cx.fresh(), &self.api).await?;
+        Ok((switch, Some(now)))
+    }
+
+    /// Whether the stage serves this stack's verified deployment, and only its automatic deployment is still off.
+    fn is_to_be_thawed(&self, cx: &Context, actual: &Actual) -> bool {
+        let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
+            return false;
+        };
+        let is_verified = cx.options().skip_verification
+            || head.verified.as_ref() == Some(&stage.deployment_id)
+            || !is_ours(cx, &stage.description);
+        is_verified && automatic::is_frozen(Some(head), Some(stage))
+    }
+
+    /// Records that routes take effect one at a time: there is no deployment to roll back to.
+    async fn note_route_by_route(&self, cx: &Context) -> Result<(), ResourceError> {
+        let record = record::all(&cx.fresh()).await?.remove(&self.api);
+        let Some(head) = record.and_then(|record| record.head) else {
+            return Ok(());
+        };
+        let noted = AttachmentState {
+            previous_deployment: None,
+            last_deployment: None,
+            unverified_routes: true,
+            as_before: Vec::new(),
+            ..head
+        };
+        record::write_head(cx, &self.api, &noted).await?;
+        self.publication.made.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -369,13 +434,17 @@ impl ApiAttachment {
             as_before: Vec::new(),
             ..head.clone()
         };
+        // API Gateway itself deploys such a stage: when this stack's authorizer is created, and when the stage is thawed.
+        let is_automatic = head.frozen;
         let is_known = is_previous
             || is_ours(cx, &stage.description)
+            || (is_automatic && actual.serves_ours())
             || is_of_closing(actual, &stage.deployment_id, &stage.description);
         if !is_known {
-            let first = !deployments
-                .iter()
-                .any(|found| is_ours(cx, &found.description));
+            let first = is_automatic
+                || !deployments
+                    .iter()
+                    .any(|found| is_ours(cx, &found.description));
             // A deployment of another user that uses this stack's authorizer is no rollback target, even if
             // this stack's own deployments no longer exist.
             let goes_back = first && !actual.serves_ours();
@@ -391,6 +460,17 @@ impl ApiAttachment {
     }
 }
 
+/// Tells which changes of others automatic deployment has published.
+fn notice_published(cx: &Context, actual: &Actual, published: &[String]) {
+    if !published.is_empty() {
+        let text = format!(
+            "automatic deployment is on again, which published changes of others: {}",
+            published.join("; ")
+        );
+        cx.notice(&actual.id, text);
+    }
+}
+
 impl Resource for ApiAttachment {
     type Kind = ApiAttachments;
 
@@ -402,7 +482,7 @@ impl Resource for ApiAttachment {
         vec![self.authorizer.clone(), self.permission.clone()]
     }
 
-    fn diff(&self, _cx: &Context, actual: &Actual) -> Diff {
+    fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
         if !actual.exists {
             diff.field(API, "(none)", &self.api.id);
@@ -483,6 +563,10 @@ impl Resource for ApiAttachment {
         }
         if steps.deploy && !steps.serves_settings && !actual.is_before_us() {
             diff.field(AUTHORIZER_IN_THE_STAGE, "other settings", "as configured");
+        }
+        let is_frozen = automatic::is_frozen(actual.record.head.as_ref(), actual.stage.as_ref());
+        if is_frozen && (steps.deploy || self.is_to_be_thawed(cx, actual)) {
+            diff.field(AUTOMATIC_DEPLOYMENT, "off", "on");
         }
         if steps.deploy {
             let deployment = actual

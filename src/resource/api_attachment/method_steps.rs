@@ -68,6 +68,15 @@ pub(super) struct AttachmentSteps<'a> {
     pub(super) deploy: bool,
 }
 
+impl AttachmentSteps<'_> {
+    /// Whether the draft or the stage is changed.
+    pub(super) fn writes(&self) -> bool {
+        self.deploy
+            || !self.restore_after_crash.is_empty()
+            || !self.return_to_other_stack.is_empty()
+    }
+}
+
 /// Decides the step for each method of the API and for its gateway responses, and whether the stage
 /// is deployed.
 pub(super) fn method_steps<'a>(actual: &'a Actual, wanted: &Wanted) -> AttachmentSteps<'a> {

@@ -5,7 +5,7 @@
 //! restored exactly. Callers see no change until the stage is deployed, which happens once, after
 //! every method is changed.
 //!
-//! Six terms, with the file of each:
+//! Seven terms, with the file of each:
 //!
 //! - *protect*: set this stack's authorizer on a method (`method_steps` decides, `apply` does it).
 //! - *restore*: return a method, a gateway response or the stage to its original state (`restore`).
@@ -14,11 +14,13 @@
 //! - *undeployed change*: another user's edit of the API's draft that this stack's deployment would
 //!   publish (`undeployed_changes`).
 //! - *other stack*: a stack of this program on the same API (`other_stacks`).
+//! - *freeze*, *thaw*: turn the automatic deployment of a stage off and on again (`automatic`).
 //! - *deployment*: the copy of the draft that a stage serves; the description of this stack's
 //!   deployments lists what they contain (`marker`).
 
 mod actual;
 mod apply;
+pub mod automatic;
 pub mod deleted_api;
 pub mod deployments;
 mod kind;
@@ -30,7 +32,7 @@ pub mod other_stacks;
 pub mod record;
 mod removal;
 pub mod responses;
-mod restore;
+pub mod restore;
 mod restored;
 pub mod rollback;
 pub mod selection;

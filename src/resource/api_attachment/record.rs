@@ -62,6 +62,12 @@ pub struct AttachmentState {
     /// those stacks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resetting: bool,
+    /// This stack is about to turn the automatic deployment of the stage off, or has done so. It is turned on again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
+    /// Routes took effect one at a time, and were not verified since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified_routes: bool,
 }
 
 /// The authorization of a method that should stay closed, and of one whose own authorizer no longer

@@ -49,11 +49,16 @@ fn stage_move(actual: &Actual, all: &[Deployment], keep_protected: bool) -> Stag
             )),
         };
     }
+    let is_automatic = actual.record.head.as_ref().is_some_and(|head| head.frozen);
     let is_restored = stage.description == restores(&actual.marker, keep_protected);
     if is_restored || !actual.serves_ours() {
         return StageMove::Stays;
     }
-    StageMove::Deploys(Some(
+    if stage.deploys_automatically {
+        // It could not be frozen, and has deployed each restored route.
+        return StageMove::Stays;
+    }
+    StageMove::Deploys((!is_automatic).then_some(
         "another user has deployed the API since: the restored methods are deployed on top",
     ))
 }

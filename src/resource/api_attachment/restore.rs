@@ -1,6 +1,7 @@
 //! Restores the API: methods, gateway responses and stage return to their original state, which is
 //! verified by reading them again.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::actual::Actual;
@@ -8,7 +9,7 @@ use super::marker::is_ours;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
 use super::removal::restore_stage;
 use super::restored::{self, same_guard};
-use super::{missing_record, responses};
+use super::{automatic, missing_record, responses};
 use crate::api_gateway::change::restore_method;
 use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method};
 use crate::aws::optional;
@@ -23,6 +24,8 @@ const LAG: Duration = Duration::from_secs(60);
 /// The errors of the services, or what still differs.
 pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
     missing_record::refuse(&actual.unknown)?;
+    let frozen = freeze(cx, actual).await?;
+    let actual = frozen.as_ref().unwrap_or(actual);
     // If only the stage changed, the attachment to the new stage has taken these over.
     let stays = cx
         .api()
@@ -79,10 +82,31 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
         moved_to.as_deref(),
     )
     .await?;
+    let thawed = automatic::thaw(cx, &actual.target).await?;
+    if !thawed.published.is_empty() {
+        let text = format!(
+            "automatic deployment is on again, which published changes of others: {}",
+            thawed.published.join("; ")
+        );
+        cx.notice(&actual.id, text);
+    }
     if stays.is_none() {
         refuse_while_served(&cx.fresh(), &actual.target).await?;
     }
     record::remove_items(cx, &actual.target, &actual.record).await
+}
+
+/// Freezes a stage that deploys automatically and serves this stack's authorizer, and reads the API again.
+async fn freeze(cx: &Context, actual: &Actual) -> Result<Option<Actual>, ResourceError> {
+    let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
+        return Ok(None);
+    };
+    let is_needed = actual.serves_ours() || actual.held().next().is_some();
+    if !stage.deploys_automatically || !is_needed {
+        return Ok(None);
+    }
+    automatic::freeze(cx, &actual.target, head, stage).await?;
+    Ok(Some(Actual::read(&cx.fresh(), &actual.target).await?))
 }
 
 /// Reports a method that another user changed since; the change is kept.
@@ -145,6 +169,37 @@ async fn restore_responses(cx: &Context, actual: &Actual) -> Result<(), Resource
         }
     }
     Ok(())
+}
+
+/// Restores the routes of the draft after a rollback of a frozen stage to its former deployment, and thaws it: then the draft
+/// is what the stage serves. Returns whether it did. It does not if the former deployment has this stack's authorizer.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn withdraw(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
+    let cx = &cx.fresh();
+    let actual = Actual::read(cx, target).await?;
+    let head = actual.record.head.as_ref();
+    if !automatic::is_frozen(head, actual.stage.as_ref()) || !actual.is_before_us() {
+        return Ok(false);
+    }
+    restore_routes(cx, &actual).await?;
+    automatic::thaw(cx, target).await?;
+    Ok(true)
+}
+
+/// Restores the routes of the draft that use this stack's authorizer, newest first. Returns their number.
+///
+/// # Errors
+/// The errors of the services.
+pub(super) async fn restore_routes(cx: &Context, actual: &Actual) -> Result<usize, ResourceError> {
+    let mut held: Vec<_> = actual.held().collect();
+    held.sort_by_key(|(_, now)| Reverse(automatic::order(now)));
+    for (before, now) in &held {
+        let wanted = wanted(cx, actual, before);
+        restore_method(cx, actual.target.api(), &wanted, now).await?;
+    }
+    Ok(held.len())
 }
 
 /// Reads the restored methods, gateway responses and stage again: each must have its desired state.

@@ -1,8 +1,11 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
+use super::actual::Actual;
+use super::automatic::{Switch, freeze};
 use super::deployments::replaced;
 use super::marker::{is_ours, marker, protects};
 use super::record::{self, digest};
+use super::restore::restore_routes;
 use super::served::asks_us;
 use crate::api_gateway::change::move_stage;
 use crate::api_gateway::{self, ApiTarget, AuthorizerSettings, Method, deployments};
@@ -34,6 +37,8 @@ pub enum RolledBack {
     NoFormer { deployment: String },
     /// The deployment `to` no longer exists. The stage still serves `from`.
     Gone { from: String, to: String },
+    /// The stage deploys automatically and cannot be moved, so the routes were restored one at a time.
+    RoutesRestored { routes: usize },
     /// The stage or the API does not exist.
     NoStage,
 }
@@ -61,9 +66,12 @@ pub async fn roll_back(
     };
     let record = record::all(&cx).await?.remove(target).unwrap_or_default();
     let from = stage.deployment_id.clone();
+    let head = record.head.clone().unwrap_or_default();
+    // After the thaw, API Gateway has deployed it.
+    let is_automatic = stage.deploys_automatically || head.frozen;
     let to = match (way, &record.head) {
         (RollbackTarget::Deployment(to), _) => Some(to.clone()),
-        _ if !is_ours(&cx, &stage.description) => {
+        _ if !(is_ours(&cx, &stage.description) || is_automatic && asks_us(&stage, &record)) => {
             return Ok(match asks_us(&stage, &record) {
                 true => RolledBack::OthersWithOurs { deployment: from },
                 false => RolledBack::NotOurs { deployment: from },
@@ -73,14 +81,27 @@ pub async fn roll_back(
             head.last_deployment.clone()
         }
         (_, Some(head)) => {
-            if head.published && *way == RollbackTarget::BeforeUs {
-                let text = "the previous deployment lacks changes of others that were published with this stack's deployment: they are no longer served";
+            let is_behind = head.published || stage.deploys_automatically;
+            if is_behind && *way == RollbackTarget::BeforeUs {
+                let text = match head.published {
+                    true => {
+                        "the previous deployment lacks changes of others that were published with this stack's deployment: they are no longer served"
+                    }
+                    false => {
+                        "the previous deployment lacks what others changed since this stack's deployment: it is no longer served"
+                    }
+                };
                 cx.sink().notice(text);
             }
             head.previous_deployment.clone()
         }
         (_, None) => None,
     };
+    if freeze(&cx, target, &head, &stage).await? == Switch::RouteByRoute {
+        let actual = Actual::read(&cx.fresh(), target).await?;
+        let routes = restore_routes(&cx, &actual).await?;
+        return Ok(RolledBack::RoutesRestored { routes });
+    }
     let Some(to) = to else {
         return Ok(RolledBack::NoFormer { deployment: from });
     };
@@ -168,9 +189,9 @@ pub async fn missing_target(
 ) -> Result<Option<String>, ResourceError> {
     let stage = api_gateway::stage(cx, target).await?;
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
-    let serves_ours = (*stage)
-        .as_ref()
-        .is_some_and(|stage| is_ours(cx, &stage.description));
+    let serves_ours = (*stage).as_ref().is_some_and(|stage| {
+        is_ours(cx, &stage.description) || (stage.deploys_automatically && asks_us(stage, &record))
+    });
     let Some(to) = record
         .head
         .and_then(|head| head.previous_deployment)

@@ -82,11 +82,18 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
             let mut authorizers = export.authorizers.iter();
             authorizers.find(|(uri, _)| api_authorizer::is_ours(cx, uri))
         });
+        // A stage that deploys automatically is thawed after the verification.
+        let head = record.head.as_ref();
+        let is_verified_before = cx.options().skip_verification
+            || head.is_some_and(|head| head.verified.is_some() && !head.unverified_routes);
+        let settings = exported
+            .filter(|_| stage.deploys_automatically)
+            .and_then(|(uri, found)| found.settings(*uri == api_authorizer::uri(cx)));
         return Ok(Some(Served {
             protocol: target.protocol,
-            asks: None,
-            refuses_as_limit: true,
-            is_verified: false,
+            asks: settings.map(|settings| digest(&settings)),
+            refuses_as_limit: target.protocol == Protocol::Rest,
+            is_verified: stage.deploys_automatically && is_verified_before,
             exported: exported.map(|(_, found)| found.clone()),
         }));
     };
@@ -241,7 +248,8 @@ pub async fn unverified(
     let head = record.head.unwrap_or_default();
     let version = function_publication::live_version(cx).await?;
     let found = Unverified {
-        is_new_deployment: is_ours && head.verified.as_ref() != Some(&stage.deployment_id),
+        is_new_deployment: head.unverified_routes
+            || (is_ours && head.verified.as_ref() != Some(&stage.deployment_id)),
         is_new_version: version != head.verified_version,
         deployment: is_ours.then_some(stage.deployment_id),
         version,
@@ -270,6 +278,7 @@ pub async fn note_verified(
         verified_version: found.version,
         verified_by: Some(env!("CARGO_PKG_VERSION").to_owned()),
         as_before: Vec::new(),
+        unverified_routes: false,
         ..head.clone()
     };
     if noted == head {

@@ -355,6 +355,8 @@ def stages_of_version_2(aws: Aws) -> None:
     answer = v2.reset_authorizers_cache(ApiId=api_id, StageName="$default")
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204
     v2.delete_stage(ApiId=api_id, StageName="$default")
+    deleted = f"arn:aws:apigateway:us-east-1::/apis/{api_id}/stages/$default"
+    assert aws.log()[-1]["iam_resource"] == deleted
     with aws.refused("NotFoundException", "Invalid stage identifier specified"):
         stage_of(aws, api_id, "$default")
 
@@ -469,6 +471,19 @@ def the_account_lists_apis_of_version_2(aws: Aws) -> None:
     assert aws.account()["http_apis"] == before
     assert copy.account()["http_apis"] != before
     copy.control("POST", "end")
+
+
+@check
+def another_stack_with_an_http_api(aws: Aws) -> None:
+    """With `foreign` = `http`, the stack `other` protects an HTTP API."""
+    assert aws.control("POST", "seed", {"foreign": True})["foreign"].get("http_api_id") is None
+    aws.reset()
+    api_id = aws.control("POST", "seed", {"foreign": "http"})["foreign"]["http_api_id"]
+    assert route_of(aws, api_id, "GET /")["AuthorizationType"] == "CUSTOM"
+    aws.configure(valid_keys=["theirs"])
+    address = f"/_aws/execute-api/{api_id}/prod/"
+    found = [aws.get(address, headers) for headers in ({}, {"apikey": "wrong"}, {"apikey": "theirs"})]
+    assert found == [401, 403, 200], found
 
 
 @check

@@ -53,7 +53,7 @@ def _protected(aws: Aws, *keys: str, source: str = "*", **more: Any) -> tuple[di
 def _refusal(aws: Aws, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
     status, found, body = aws.ask(path, headers)
     assert found["apigw-requestid"], found
-    assert "x-amzn-errortype" not in found, found
+    assert not {"x-amzn-errortype", "x-amzn-requestid"} & set(found), found
     return status, body
 
 
@@ -346,6 +346,31 @@ def refusals_are_in_the_log_of_the_function(aws: Aws) -> None:
     assert (first["resource"], first["gateway_request"]) == ("/orders/{id}", headers["apigw-requestid"])
     (found,) = aws.logs.filter_log_events(**group, filterPattern='"***wxyz"')["events"]
     assert found["message"] == events[0]["message"]
+
+
+@check
+def patterns_and_lag_of_logs(aws: Aws) -> None:
+    """Patterns of JSON compare members of a line, with wildcards. The next `log_lag` reads do not show a line."""
+    _, address, _ = _protected(aws, "GET /a")
+    group = {"logGroupName": "/aws/lambda/f"}
+    aws.logs.create_log_group(**group)
+    aws.get(f"{address}/a", {"apikey": "random-and-wrong-wxyz"})
+
+    def count(pattern: str) -> int:
+        return len(aws.logs.filter_log_events(**group, filterPattern=pattern)["events"])
+
+    patterns = {
+        '{ $.credential = "***wxyz" }': 1,
+        '{ $.event = "decision" && $.credential = "*wxyz" && $.allowed IS FALSE }': 1,
+        '{ $.credential = "***abcd" }': 0,
+        '{ $.event = "decision" && $.allowed IS TRUE }': 0,
+        "{ $.none = 1 }": 0,
+        "{ $.us > 1 }": 1,
+    }
+    assert {pattern: count(pattern) for pattern in patterns} == patterns
+    aws.configure(log_lag=2)
+    aws.get(f"{address}/a", {"apikey": "another-and-wrong-abcd"})
+    assert [count('{ $.credential = "***abcd" }') for _ in range(3)] == [0, 0, 1]
 
 
 @check

@@ -47,6 +47,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     },
     "read_lag": 0,
     "apigateway_rate": None,
+    "log_lag": 0,
     "clock_shift": 0,
     "omit": {},
     "export_adds": {},
@@ -78,6 +79,7 @@ class World:
         self.requests: list[dict[str, Any]] = []  # requests to deployed APIs
         self.writes: dict[str, list[int]] = {}  # by API of version 2: the calls in progress that write it, in order
         self.events: list[dict[str, Any]] = []  # the events of authorizers of APIs of version 2
+        self.unseen_lines: list[list[Any]] = []  # lines of functions, see `logs`
         self.watched: list[dict[str, Any]] = []  # the statuses of the `watch` requests after each changing call
 
     def on_reset(self, hook: Callable[[World], None]) -> None:

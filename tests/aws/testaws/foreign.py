@@ -10,6 +10,7 @@ from typing import Any
 
 from .client_calls import call
 from .seed_api import invocation
+from .seed_http_api import seed_http_api
 from .wire import arn
 from .account_state import World
 
@@ -34,14 +35,17 @@ def _trust() -> str:
     )
 
 
-def seed_foreign(world: World, region: str) -> dict[str, Any]:
+def seed_foreign(world: World, region: str, with_http_api: bool = False) -> dict[str, Any]:
     """Creates the stack `other` (with its own API) and untagged resources, immediately and regardless of configured
-    delays."""
+    delays. The stack can protect an HTTP API, too."""
     with world.lock:
         before = {name: world.config[name] for name in ("delay", "role_delay", "outcomes")}
         world.config.update(delay=0, role_delay=0, outcomes={})
         try:
-            return _build(world, region)
+            found = _build(world, region)
+            if with_http_api:
+                found["http_api_id"] = _http_api(world, region, found["function_arn"])
+            return found
         finally:
             world.config.update(before)
 
@@ -252,3 +256,31 @@ def _build(world: World, region: str) -> dict[str, Any]:
         VpcId=default_vpc,
     )
     return found
+
+
+def _http_api(world: World, region: str, function: str) -> str:
+    authorizer = {
+        "AuthorizerUri": invocation(region, function),
+        "AuthorizerResultTtlInSeconds": 0,
+        "IdentitySource": ["$request.header.apikey"],
+    }
+    api = {
+        "protocol": "HTTP",
+        "name": f"{STACK}-http-api",
+        "tags": {"team": STACK},
+        "routes": [{"key": "GET /", "authorizer": f"threescale-gw-{STACK}"}],
+        "authorizers": {f"threescale-gw-{STACK}": authorizer},
+        "stages": [{"name": "prod", "auto_deploy": True}],
+    }
+    made = seed_http_api(world, api, region)
+    parameters = {
+        "FunctionName": f"threescale-gw-{STACK}-authorizer",
+        "StatementId": "http-api",
+        "Action": "lambda:InvokeFunction",
+        "Principal": "apigateway.amazonaws.com",
+        "SourceArn": arn(
+            "execute-api", region, f"{made['api_id']}/authorizers/{made['authorizers'][f'threescale-gw-{STACK}']}"
+        ),
+    }
+    call(world, "lambda", "AddPermission", parameters, region)
+    return made["api_id"]

@@ -157,12 +157,16 @@ def deploy(
         "CreatedDate": date(world),
         "DeploymentStatus": "PENDING",
     }
+    if automatic:
+        description = "Automatic deployment triggered by changes to the Api configuration"
     if description:
         shown["Description"] = description
     deployment = api.deployments[shown["DeploymentId"]] = Deployment(shown, snapshot_of(api))
     outcome = world.outcome("deployment")
 
     def done() -> None:
+        if deployment.id not in api.deployments:
+            return
         names = [name for name in stages if name in api.stages]
         if automatic:
             names = [name for name in names if api.stages[name].get("AutoDeploy")]
@@ -213,7 +217,7 @@ def changed(world: World, api: HttpApi) -> None:
     """A write of the API: the stages with automatic deployment get a deployment of the draft."""
     stages = [name for name, stage in api.stages.items() if stage.get("AutoDeploy")]
     if stages and api.routes:
-        deploy(world, api, stages, "Automatic deployment triggered by changes to the Api configuration", automatic=True)
+        deploy(world, api, stages, automatic=True)
 
 
 # --- APIs

@@ -191,13 +191,13 @@ def _identity(request: HttpRequest, sources: list[str]) -> list[str] | None:
     """The values of the identity sources, or None if one of them is missing or empty."""
     values = []
     for source in sources:
-        kind, _, name = source.removeprefix("$").removeprefix("route.").rpartition(".")
-        if kind == "request.header":
-            value = request.headers.get(name.lower())
-        elif kind == "request.querystring":
-            value = ",".join(request.query.get(name, []))
-        elif kind == "stageVariables":
-            value = request.stage.get("StageVariables", {}).get(name)
+        plain = source.removeprefix("$").removeprefix("route.")
+        if plain.startswith("request.header."):
+            value = request.headers.get(plain.removeprefix("request.header.").lower())
+        elif plain.startswith("request.querystring."):
+            value = ",".join(request.query.get(plain.removeprefix("request.querystring."), []))
+        elif plain.startswith("stageVariables."):
+            value = request.stage.get("StageVariables", {}).get(plain.removeprefix("stageVariables."))
         else:
             value = source
         if not value:
@@ -279,7 +279,7 @@ def _log_refusal(world: World, request: HttpRequest, decision: Decision) -> None
         "metric": None,
         "us": 1000,
     }
-    log(world, request.api.region, decision.version, [line])
+    log(world, decision.version, line)
 
 
 def _backend(world: World, request: HttpRequest) -> Response:

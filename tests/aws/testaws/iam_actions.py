@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 from moto.utilities.utils import get_partition
 
@@ -41,11 +42,13 @@ def is_mutating(service: str, operation: str) -> bool:
 
 
 def resource(service: str, region: str, path: str) -> str | None:
-    """The ARN that a call of API Gateway needs its action for: the path, without the `/v2` of version 2. The other
-    services' are not derived."""
+    """The ARN that a call of API Gateway needs its action for: the path, without the `/v2` of version 2. Only the ARN
+    in the path of a tag call stays percent-encoded. The other services' ARNs are not derived."""
     if service not in GATEWAYS:
         return None
-    return f"arn:{get_partition(region)}:apigateway:{region}::{path.removeprefix('/v2')}"
+    path = path.removeprefix("/v2")
+    path = path if path.startswith("/tags/") else unquote(path)
+    return f"arn:{get_partition(region)}:apigateway:{region}::{path}"
 
 
 def actions(service: str, operation: str, method: str, params: dict[str, Any]) -> list[str]:

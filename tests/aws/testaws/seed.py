@@ -20,5 +20,5 @@ def seed(world: World, wanted: dict[str, Any], region: str) -> dict[str, Any]:
     if wanted.get("foreign"):
         from .foreign import seed_foreign
 
-        found["foreign"] = seed_foreign(world, region)
+        found["foreign"] = seed_foreign(world, region, wanted["foreign"] == "http")
     return found

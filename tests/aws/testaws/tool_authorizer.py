@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from moto.logs.models import logs_backends
-
-from . import lambda_idle, lambda_invoke
+from . import lambda_idle, lambda_invoke, logs
 from .account_state import World
 from .awslambda import Function, resolve
-from .wire import ACCOUNT, arn
+from .wire import arn
 
 # Authorizers with this prefix are the tool's: their function and `valid_keys` determine their response.
 OURS = "threescale-gw-"
@@ -137,14 +134,8 @@ def masked(credential: str) -> str:
     return f"***{credential[-4:]}" if len(credential) >= 16 else "***"
 
 
-def log(world: World, region: str, version: Function, lines: Iterable[dict[str, Any]]) -> None:
-    """Writes lines to the log group of a function, if it exists."""
+def log(world: World, version: Function, line: dict[str, Any]) -> None:
+    """Writes a line to the log group of a function."""
     name = version.logging.get("LogGroup", f"/aws/lambda/{version.name}")
-    group = logs_backends[ACCOUNT][region].groups.get(name)
-    if group is None:
-        return
     stream = f"{world.date():%Y/%m/%d}/[{version.version}]00000000000000000000000000000000"
-    if stream not in group.streams:
-        group.create_log_stream(stream)
-    now = int(world.time() * 1000)
-    group.put_log_events(stream, [{"timestamp": now, "message": json.dumps(line) + "\n"} for line in lines])
+    logs.write(world, version.region, name, stream, json.dumps(line) + "\n")

@@ -1,0 +1,192 @@
+//! Stages of HTTP and WebSocket APIs that deploy automatically.
+//!
+//! API Gateway deploys every change of the draft to such a stage at once, one route at a time, and does not let anyone set its
+//! deployment. So that all routes change in one moment, the stage is *frozen* first: its automatic deployment is turned off,
+//! and the record says so before. It is *thawed* after the verification: turned on again, which deploys the draft.
+//!
+//! A stage that quick create made may refuse to be frozen. Then each route takes effect when it is changed.
+
+use super::record::{self, AttachmentState};
+use crate::api_gateway::change::set_automatic_deployment;
+use crate::api_gateway::{self, ApiTarget, Method, MethodKey, Protocol, Stage, http};
+use crate::aws::Class;
+use crate::resource::{Context, ResourceError, api_authorizer};
+
+/// Whether the automatic deployment of the stage is off because a run has turned it off.
+pub(super) fn is_frozen(head: Option<&AttachmentState>, stage: Option<&Stage>) -> bool {
+    head.is_some_and(|head| head.frozen) && stage.is_some_and(|stage| !stage.deploys_automatically)
+}
+
+/// How the changes of a run take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Switch {
+    /// When the stage is moved to a new deployment.
+    AtOnce,
+    /// Each route when it is changed.
+    RouteByRoute,
+}
+
+/// Freezes the stage if it deploys automatically. The caller then reads the API again: until this moment, what others change
+/// was deployed.
+///
+/// # Errors
+/// The errors of the services.
+pub(super) async fn freeze(
+    cx: &Context,
+    target: &ApiTarget,
+    head: &AttachmentState,
+    stage: &Stage,
+) -> Result<Switch, ResourceError> {
+    if !stage.deploys_automatically {
+        return Ok(Switch::AtOnce);
+    }
+    let frozen = AttachmentState {
+        frozen: true,
+        ..head.clone()
+    };
+    record::write_head(cx, target, &frozen).await?;
+    match set_automatic_deployment(cx, target, false).await {
+        Err(error) if stage.is_managed && error.class == Class::Fatal => {
+            record::write_head(cx, target, head).await?;
+            Ok(Switch::RouteByRoute)
+        }
+        frozen => {
+            frozen?;
+            Ok(Switch::AtOnce)
+        }
+    }
+}
+
+/// Refuses to change the draft if another stage, to which this run is not attached, would publish the change.
+///
+/// # Errors
+/// The errors of the services, or the stage.
+pub(super) async fn refuse_other_stages(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<(), ResourceError> {
+    if target.protocol == Protocol::Rest {
+        return Ok(());
+    }
+    let stages = api_gateway::stages(cx.aws(), target.api()).await?;
+    let others = stages.into_iter().filter(|stage| {
+        stage.deploys_automatically && !cx.is_attached_to(&target.api().stage(&*stage.name))
+    });
+    let others: Vec<_> = others.map(|stage| stage.name).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(ResourceError::Blocked {
+        what: format!(
+            "stage {} of API {} deploys automatically, so it would publish each change of a route at once",
+            others.join(", "),
+            target.id
+        ),
+        hint: Some("add the stage to `api.stage`, or turn off its automatic deployment".to_owned()),
+    })
+}
+
+/// What turning automatic deployment on again has published.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Thawed {
+    /// Whether the stage was frozen.
+    pub is_changed: bool,
+    /// The changes that others made to the draft meanwhile.
+    pub published: Vec<String>,
+}
+
+/// Turns the automatic deployment of a stage on again that a run has turned off.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn thaw(cx: &Context, target: &ApiTarget) -> Result<Thawed, ResourceError> {
+    let cx = &cx.fresh();
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let Some(head) = record.head.as_ref().filter(|head| head.frozen) else {
+        return Ok(Thawed::default());
+    };
+    let stage = api_gateway::stage(cx, target).await?;
+    let mut thawed = Thawed::default();
+    if is_frozen(Some(head), (*stage).as_ref()) {
+        thawed.is_changed = true;
+        // Its setting demands that they are published.
+        let ours = record.methods().map(Method::key).collect();
+        let is_our_uri = |uri: &str| api_authorizer::is_ours(cx, uri);
+        let edits = match target.protocol {
+            Protocol::Http => http::pending::look(cx, target, &ours, is_our_uri).await?,
+            Protocol::Rest | Protocol::WebSocket => None,
+        };
+        thawed.published = edits.unwrap_or_default();
+        set_automatic_deployment(cx, target, true).await?;
+    }
+    let noted = AttachmentState {
+        frozen: false,
+        ..head.clone()
+    };
+    record::write_head(cx, target, &noted).await?;
+    Ok(thawed)
+}
+
+/// Whether a run has turned the automatic deployment of the stage off, and it is still off.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn is_left_frozen(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let stage = api_gateway::stage(cx, target).await?;
+    Ok(is_frozen(record.head.as_ref(), (*stage).as_ref()))
+}
+
+/// Says that the automatic deployment of a stage is off.
+pub fn left_frozen(target: &ApiTarget) -> String {
+    format!(
+        "automatic deployment of stage {} of API {} is off until the next `threescale-gw up` or `threescale-gw down`",
+        target.stage, target.id
+    )
+}
+
+/// The order in which routes are changed one at a time: one that only reads first, so that a fault harms least.
+pub(super) fn order(method: &Method) -> (bool, bool, MethodKey) {
+    let is_unsafe = method.method != "GET";
+    let is_variable = method.path.contains('{') || method.path.starts_with('$');
+    (is_unsafe, is_variable, method.key())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_that_only_reads_is_changed_first() {
+        let routes = ["$default", "POST /a", "GET /b/{id}", "GET /c", "ANY /d"];
+        let mut methods: Vec<_> = routes
+            .iter()
+            .map(|route| match route.split_once(' ') {
+                Some((verb, path)) => Method::new(verb, path),
+                None => Method::new("", route),
+            })
+            .collect();
+        methods.sort_by_key(order);
+        let labels: Vec<_> = methods.iter().map(Method::label).collect();
+        assert_eq!(
+            labels,
+            ["GET /c", "GET /b/{id}", "POST /a", "ANY /d", "$default"]
+        );
+    }
+
+    #[test]
+    fn a_stage_is_frozen_only_if_a_run_has_turned_it_off() {
+        let head = |frozen| AttachmentState {
+            frozen,
+            ..AttachmentState::default()
+        };
+        let stage = |deploys_automatically| Stage {
+            deploys_automatically,
+            ..Stage::default()
+        };
+        assert!(is_frozen(Some(&head(true)), Some(&stage(false))));
+        assert!(!is_frozen(Some(&head(true)), Some(&stage(true))));
+        assert!(!is_frozen(Some(&head(false)), Some(&stage(false))));
+        assert!(!is_frozen(None, Some(&stage(false))));
+    }
+}
