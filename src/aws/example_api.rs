@@ -21,7 +21,8 @@ pub const METHODS: &[(&str, &str)] = &[
 /// mock integrations.
 const BACKEND: &str = "https://backend.invalid";
 
-/// Creates an HTTP API with these routes (method and path), deploys it to `stage` and returns its id.
+/// Creates an HTTP API with these routes (method and path), and a stage that deploys automatically, as most stages of HTTP
+/// APIs do. Returns the id of the API.
 ///
 /// # Errors
 /// The error of the service.
@@ -60,20 +61,24 @@ pub async fn create_http(
             .apigatewayv2
             .create_route()
             .api_id(&api_id)
-            .route_key(format!("{method} {path}"))
+            .route_key(route_key(method, path))
             .target(format!("integrations/{integration}"));
         aws.call_non_idempotent("apigateway:CreateRoute", || request.clone().send())
             .await?;
     }
     let request = aws.apigatewayv2.create_stage().api_id(&api_id);
-    let request = request.stage_name(stage);
+    let request = request.stage_name(stage).auto_deploy(true);
     aws.call_non_idempotent("apigateway:CreateStage", || request.clone().send())
         .await?;
-    let request = aws.apigatewayv2.create_deployment().api_id(&api_id);
-    let request = request.stage_name(stage);
-    aws.call_non_idempotent("apigateway:CreateDeployment", || request.clone().send())
-        .await?;
     Ok(api_id)
+}
+
+/// The key of a route. In OpenAPI, the route `$default` has a path.
+fn route_key(method: &str, path: &str) -> String {
+    match path {
+        "/$default" => "$default".to_owned(),
+        path => format!("{method} {path}"),
+    }
 }
 
 /// Creates a REST API with these methods (method and path), deploys it to `stage` and returns its id.
@@ -188,4 +193,15 @@ async fn put_method(aws: &Aws, api_id: &str, resource: &str, method: &str) -> Re
     })
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_route_has_a_key_of_its_own() {
+        assert_eq!(route_key("ANY", "/$default"), "$default");
+        assert_eq!(route_key("GET", "/a/{id}"), "GET /a/{id}");
+    }
 }

@@ -809,7 +809,8 @@ fn nothing_is_lost_under_load() {
 
 #[test]
 fn nothing_is_lost_when_redis_is_restarted() {
-    let document = under_load(&["--chaos", "redis"]);
+    // With the events of an HTTP API.
+    let document = under_load(&["--chaos", "redis", "--api-type", "http"]);
     let without = &document["chaos"]["without"];
     // While Redis is down, the authorizer calls 3scale directly.
     assert!(without["allowed"].as_u64() > Some(0), "{document}");
