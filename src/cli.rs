@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::{self, Answer, StackName};
 use crate::decision;
 use crate::expiry::Ttl;
+use crate::sandbox::ApiType;
 use crate::sandbox::load_run::Chaos;
 use crate::secret::{AccessKey, Secret};
 
@@ -582,6 +583,9 @@ pub struct SandboxArgs {
     /// An OpenAPI description of the API instead of the example
     #[arg(long, value_name = "FILE")]
     pub api: Option<PathBuf>,
+    /// Create a REST API or an HTTP API
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t)]
+    pub api_type: ApiType,
     /// Port of the AWS endpoint and the API; a free port by default
     #[arg(long, value_name = "PORT", value_parser = |text: &str| parse_whole::<u16>(text, u16::MAX))]
     pub port: Option<u16>,

@@ -11,11 +11,11 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use threescale_stand_in::Application;
 
+use super::REGION;
 use super::load::{Caller, Figures, Function, event, fire};
 use super::running::{Running, now_ms};
 use super::set_up::credentials;
 use super::usage::Usage;
-use super::{ACCOUNT, REGION};
 use crate::aws::lambda;
 use crate::config::CredentialLocation;
 use crate::package::{self, Package};
@@ -352,7 +352,7 @@ fn callers(running: &Running, path: &str) -> Vec<Caller> {
                 CredentialLocation::Query => query.push((name, value)),
             }
         }
-        let event = event((REGION, ACCOUNT, api, stage), path, &headers, &query);
+        let event = event(running.api_type, (api, stage), path, &headers, &query);
         Caller { event, share }
     };
     let mut callers = Vec::new();

@@ -27,7 +27,9 @@ use crate::package::Package;
 use crate::resource::api_attachment::selection;
 use crate::sandbox::running::{Running, now_ms};
 use crate::sandbox::usage::Usage;
-use crate::sandbox::{ACCOUNT, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox, set_up};
+use crate::sandbox::{
+    ACCOUNT, ApiType, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox, set_up,
+};
 use crate::{private, report};
 
 /// How often the authorizer's log is read for refusals.
@@ -89,7 +91,15 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         endpoint_url: Some(sandbox.endpoint_url()),
         ..global.clone()
     };
-    let made = make(&inner, &config, args.build, &methods, &sink, &mut end).await;
+    let made = make(
+        &inner,
+        &config,
+        args.build,
+        (args.api_type, &methods),
+        &sink,
+        &mut end,
+    )
+    .await;
     let made = match made {
         Ok((Some(ending), ..)) => Err(Ok(ending)),
         Ok((None, aws, api)) => Ok((aws, api)),
@@ -134,6 +144,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         sandbox,
         threescale,
         config,
+        api_type: args.api_type,
         aws,
         facts,
         keys,
@@ -208,18 +219,26 @@ async fn make(
     global: &Global,
     config: &Config,
     builds: bool,
-    methods: &[(String, String)],
+    (api_type, methods): (ApiType, &[(String, String)]),
     sink: &Sink,
     end: &mut End,
 ) -> Result<(Option<CommandOutcome>, Aws, String)> {
     let aws = Aws::connect(&target(global, 10), sink.clone()).await?;
     let (name, stage) = (set_up::api_name(config), config.api.stage.as_str());
+    let create = async {
+        match api_type {
+            ApiType::Rest => example_api::create_rest(&aws, name, stage, methods).await,
+            ApiType::Http => example_api::create_http(&aws, name, stage, methods).await,
+        }
+    };
     let api = tokio::select! {
-        api = example_api::create(&aws, name, stage, methods) => api?,
+        api = create => api?,
         () = end.come() => return Ok((Some(ExitStatus::Interrupted.into()), aws, String::new())),
     };
     sink.emit(Event::Step {
-        text: format!("created the API {name} ({api}) with a stage {stage}, without authorization"),
+        text: format!(
+            "created the {api_type} {name} ({api}) with a stage {stage}, without authorization"
+        ),
     });
     let change = ChangeArgs {
         yes: true,

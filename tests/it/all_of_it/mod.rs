@@ -5,3 +5,4 @@ mod package;
 mod packaged;
 mod sandbox;
 mod sandbox_access;
+mod sandbox_http;

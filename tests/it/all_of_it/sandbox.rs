@@ -794,7 +794,7 @@ fn a_program_of_a_release_builds_the_authorizer_if_told_to() {
 fn a_sandbox_that_is_to_be_kept_ends_with_its_start() {
     let home = Home::new();
     // The first line of output, during preparation, and a line from the time when the servers run.
-    let (early, late) = ("", "created the API");
+    let (early, late) = ("", "created the REST API");
     for (moment, signal, code) in [
         (early, Signal::INT, Some(130)),
         (early, Signal::KILL, None),
@@ -840,7 +840,8 @@ fn nothing_is_lost_under_load() {
 
 #[test]
 fn nothing_is_lost_when_redis_is_restarted() {
-    let document = under_load(&["--chaos", "redis"]);
+    // With the events of an HTTP API.
+    let document = under_load(&["--chaos", "redis", "--api-type", "http"]);
     let without = &document["chaos"]["without"];
     // While Redis is down, the authorizer calls 3scale directly.
     assert!(without["allowed"].as_u64() > Some(0), "{document}");
