@@ -209,6 +209,11 @@ codes! {
         "Nothing was changed."
         "Turn off the automatic deployment of the stage that the finding names, or delete the stage."
     }
+    AttachedToOtherStage "attached-to-other-stage" {
+        "The stack protects another stage of the same HTTP or WebSocket API. The stages share one draft, whose routes cannot have the authorizer for one stage and be restored for the other."
+        "Nothing was changed."
+        "Run `threescale-gw down` with the former stage first, then `threescale-gw up` with the new one. Or name the former stage in `api.stage` again."
+    }
     CanaryActive "canary-active" {
         "The stage has a canary release, whose requests would bypass the authorizer."
         "Nothing was changed."

@@ -208,6 +208,8 @@ pub const UP_MAYBE: &[Right] = &[
     ("iam:ListAttachedRolePolicies", On::Role),
     ("iam:ListRolePolicies", On::Role),
     ("lambda:GetFunctionConfiguration", On::Function),
+    // The verification of an HTTP or WebSocket API.
+    ("logs:FilterLogEvents", On::LogGroup),
 ];
 
 /// While `down` runs, or finds no stack. It also publishes the API, and writes gateway responses that others have customized.

@@ -647,6 +647,9 @@ async fn of_deployment(
         let stages = api_gateway::stages(cx.aws(), api.api()).await?;
         let blocker = kinds::other_stages(api.api(), &stages, &[&api.stage]);
         findings.block(Code::OtherStageDeploys, blocker);
+        let attached = record::targets(cx).await?;
+        let blocker = kinds::former_stages(api, &attached);
+        findings.block(Code::AttachedToOtherStage, blocker);
         findings.pending.extend(kinds::unlisted(api, stage));
     }
     let served = stage.and_then(|stage| stage.served.as_ref());

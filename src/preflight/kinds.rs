@@ -1,5 +1,7 @@
 //! What HTTP and WebSocket APIs lack of what REST APIs have, and what that means for a plan. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::api_gateway::http::CONNECT;
 use crate::api_gateway::{Api, ApiRef, ApiTarget, ListedStage, Method, Protocol, Stage};
 use crate::config::{self, Config, CredentialLocation, LimitedKey, MappingRule};
@@ -47,6 +49,22 @@ pub fn other_stages(
          {it} automatic deployment",
         others.join(", ")
     ))
+}
+
+/// Names the other stages of an HTTP or WebSocket API to which the stack is `attached`.
+pub fn former_stages(target: &ApiTarget, attached: &BTreeSet<ApiTarget>) -> Option<String> {
+    let is_former = |other: &&ApiTarget| other.api() == target.api() && other.stage != target.stage;
+    let former = attached.iter().filter(is_former);
+    let former: Vec<_> = former.map(|other| other.stage.as_str()).collect();
+    (target.protocol != Protocol::Rest && !former.is_empty()).then(|| {
+        format!(
+            "the stack is attached to stage {} of {} {}, and `api.stage` is {} now",
+            former.join(", "),
+            target.protocol,
+            target.id,
+            target.stage
+        )
+    })
 }
 
 /// Says that nothing is deployed to an existing stage, and what to do.
@@ -150,6 +168,23 @@ pub fn unlisted(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn another_stage_of_the_same_http_api_is_named() {
+        let at = |stage: &str| ApiTarget::of_segment("a1", stage);
+        let attached = |stages: &[&str]| stages.iter().map(|stage| at(stage)).collect();
+        let former = former_stages(&at("http.stage.dev"), &attached(&["http.default"]));
+        let text =
+            "the stack is attached to stage $default of HTTP API a1, and `api.stage` is dev now";
+        assert_eq!(former.as_deref(), Some(text));
+        for (target, others) in [
+            ("http.stage.dev", vec!["http.stage.dev"]),
+            ("dev", vec!["prod"]),
+            ("http.stage.dev", vec![]),
+        ] {
+            assert_eq!(former_stages(&at(target), &attached(&others)), None);
+        }
+    }
+
     fn config(api: &str, threescale: &str) -> Config {
         let text = format!(
             "stack: orders\napi: {{name: chat, stage: prod{api}}}\nthreescale: {{service_id: '1', service_token: t{threescale}}}\n"
@@ -171,6 +206,7 @@ mod tests {
             description: String::new(),
             served: None,
             canary: None,
+            authorizer_uris: None,
             deploys_automatically,
             is_managed,
         }

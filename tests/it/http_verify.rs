@@ -4,8 +4,8 @@ use crate::support::rest_api::{API, OURS, assert_mentions};
 use crate::support::{Run, TestAws, Workplace};
 use serde_json::{Value, json};
 
-const HTTP: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health", "GET /up/*"], responses: false}"#;
-const SOCKET: &str = "api: {name: orders-api, stage: prod, responses: false}";
+const HTTP: &str = r#"api: {name: orders-api, stage: prod, except: ["GET /health", "GET /up/*"]}"#;
+const SOCKET: &str = "api: {name: orders-api, stage: prod}";
 const VERIFY: [&str; 3] = ["verify", "--settle", "1ms"];
 const KEY: &str = "the-test-key-of-an-application";
 
