@@ -49,7 +49,7 @@ fn connected() -> (TestAws, Workplace) {
         let api = json!({"protocol": "WEBSOCKET", "name": "orders-api",
             "routes": [{"key": "$connect"}, {"key": "$default"}]});
         let aws = seeded(&api);
-        workplace(&aws, SOCKET).succeed(&["up", "--yes", "--no-verify"]);
+        workplace(&aws, SOCKET).succeed(&["up", "--yes", "--no-verify", "--publish-pending"]);
         aws
     });
     let here = workplace(&aws, SOCKET);
