@@ -103,7 +103,16 @@ pub fn notices(
               `threescale-gw report` have the reasons"
             .to_owned(),
     }];
-    if stage.is_some_and(|stage| stage.is_managed && stage.deploys_automatically) {
+    let deploys_automatically = stage.is_some_and(|stage| stage.deploys_automatically);
+    let is_managed = stage.is_some_and(|stage| stage.is_managed);
+    if deploys_automatically && !is_managed {
+        notices.push(format!(
+            "automatic deployment of stage {} is turned off while the routes change, and on again after the verification: what others \
+             change meanwhile is deployed then",
+            config.api.stage
+        ));
+    }
+    if deploys_automatically && is_managed {
         notices.push(format!(
             "stage {} was created by quick create: API Gateway may refuse to turn off its automatic deployment, and its routes then \
              change one at a time, not in one moment",
@@ -282,7 +291,12 @@ mod tests {
         let http = api(Protocol::Http);
         let told = |stage: Stage| notices(&config("", ""), &http, Some(&stage), false);
         assert_eq!(told(stage(false, false)).len(), 1);
-        assert_eq!(told(stage(true, false)).len(), 1);
+        let automatic = told(stage(true, false));
+        assert_eq!(automatic.len(), 2);
+        assert!(
+            automatic[1].starts_with("automatic deployment of stage prod is turned off"),
+            "{automatic:?}"
+        );
         assert_eq!(told(stage(false, true)).len(), 1);
         let managed = told(stage(true, true));
         assert_eq!(managed.len(), 2);

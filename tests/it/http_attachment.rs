@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::assert_same;
 use crate::support::http_api::{
     PROTECTED, account, api, assert_unmixed, comparable, rich, served, stage_of, watch, workplace,
 };
 use crate::support::kill::{each, killed_after_each};
 use crate::support::rest_api::assert_mentions;
+use crate::support::{Run, assert_same, eventually};
 
 /// The stages of the tests: their name, and whether they deploy automatically.
 const STAGES: [(&str, bool); 4] = [
@@ -370,4 +370,88 @@ fn a_change_of_the_mode_on_an_automatic_stage_takes_effect_in_one_moment_and_is_
     assert_mentions(&verify, &["automatic deployment"]);
     here.succeed(&["up", "--yes"]);
     assert!(automatic(&failing.account(), "prod"));
+}
+
+/// Other users go on while a run has the stage frozen: their edit is deployed by the thaw, told, and nothing of theirs is lost.
+#[test]
+fn an_edit_of_others_while_the_stage_is_frozen_is_deployed_and_told() {
+    let aws = account(&rich("prod", true));
+    let here = workplace(&aws, "prod");
+    let id = crate::support::http_api::id(&aws.account());
+    aws.post(
+        "faults",
+        &json!([{"service": "apigatewayv2", "operation": "CreateDeployment", "kind": "hold"}]),
+    );
+    let child = here.start(&["up", "--yes"]);
+    eventually("the held call", || {
+        (!aws.get("held?timeout=1")["held"].is_null()).then_some(())
+    });
+    aws.call(
+        "apigatewayv2",
+        "CreateRoute",
+        json!({"ApiId": id, "RouteKey": "GET /theirs"}),
+    );
+    assert!(!served(&aws.account(), "prod").contains_key("GET /theirs"));
+    aws.post("faults", &json!([]));
+    aws.post("release", &json!({}));
+    let up = Run::of(child.wait_with_output().expect("its end"));
+    assert_eq!(up.code, Some(0), "{}", up.stderr);
+    assert_mentions(
+        &up,
+        &[
+            "automatic deployment of stage prod is on again",
+            "GET /theirs is new",
+        ],
+    );
+    let after = aws.account();
+    assert!(served(&after, "prod").contains_key("GET /theirs"));
+    assert!(automatic(&after, "prod"));
+    here.succeed(&["down", "--yes"]);
+    assert!(served(&aws.account(), "prod").contains_key("GET /theirs"));
+}
+
+/// What others have not deployed yet is listed and refused, and published with consent only.
+#[test]
+fn what_waits_in_the_draft_is_listed_and_needs_consent() {
+    let mut seed = rich("prod", false);
+    seed["pending"] = json!([{"key": "GET /new"}, {"remove": "GET /health"}, {"cors": {"AllowOrigins": ["https://x.example"]}}]);
+    let aws = account(&seed);
+    let before = aws.account();
+    let here = workplace(&aws, "prod");
+    let plan = here.run(&["plan"]);
+    assert_mentions(
+        &plan,
+        &[
+            "GET /new is new",
+            "GET /health is removed",
+            "the API's cors changed",
+        ],
+    );
+    let up = here.run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(4), "{}", up.stderr);
+    assert_same(&before, &aws.account());
+    here.succeed(&["up", "--yes", "--publish-pending"]);
+    let after = served(&aws.account(), "prod");
+    assert!(after.contains_key("GET /new") && !after.contains_key("GET /health"));
+    here.succeed(&["down", "--yes"]);
+    assert_eq!(api(&before)["Routes"], api(&aws.account())["Routes"]);
+}
+
+/// One stage is configured, the other is not and does not deploy automatically: it serves the same before, between and after.
+#[test]
+fn another_stage_is_not_changed() {
+    let mut seed = rich("prod", true);
+    seed["stages"] = json!([{"name": "prod", "auto_deploy": true}, {"name": "dev"}]);
+    let aws = account(&seed);
+    let before = aws.account();
+    let here = workplace(&aws, "prod");
+    watch(&aws, "dev");
+    here.succeed(&["up", "--yes"]);
+    let status = here.run(&["status"]);
+    assert_mentions(&status, &["stage dev serves"]);
+    here.succeed(&["down", "--yes"]);
+    for (operation, statuses) in crate::support::http_api::watched(&aws) {
+        assert_eq!(statuses, [200; 5], "after {operation}");
+    }
+    assert_same(&comparable(&before), &comparable(&aws.account()));
 }

@@ -90,7 +90,7 @@ pub async fn roll_back(
                         "the previous deployment lacks changes of others that were published with this stack's deployment: they are no longer served"
                     }
                     false => {
-                        "what others changed in the API since the stack was attached is not served by the previous deployment"
+                        "the previous deployment does not have what others may have changed in the API since the stack was attached"
                     }
                 };
                 cx.sink().notice(text);
