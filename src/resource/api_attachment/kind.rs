@@ -38,7 +38,10 @@ impl ResourceKind for ApiAttachments {
         }
         for (target, record) in records {
             let actual = Actual::load(cx, &target, record).await?;
-            let concerns = !actual.record.chunks.is_empty()
+            // A run that was killed after it froze the stage has recorded no method.
+            let is_frozen = actual.record.head.as_ref().is_some_and(|head| head.frozen);
+            let concerns = is_frozen
+                || !actual.record.chunks.is_empty()
                 || !actual.record.responses.is_empty()
                 || !actual.unrecorded.is_empty()
                 || !actual.unknown.is_empty();
