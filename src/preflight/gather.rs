@@ -572,12 +572,15 @@ async fn of_methods(
     let observes = config.authorizer.mode == Mode::Observe;
     findings.methods = changed_methods(&plan.items, api, &methods.wanted, &records);
     let guarded = guarded(observes);
-    findings.attaches.extend(
-        methods
-            .wanted
-            .iter()
-            .map(|method| format!("{}: {} -> {guarded}", method.label(), method.authorization)),
-    );
+    findings
+        .attaches
+        .extend(methods.wanted.iter().map(|method| {
+            format!(
+                "{}: {} -> {guarded}",
+                method.label(),
+                method.shown_authorization()
+            )
+        }));
     findings.notices.extend(methods.notices);
     let unrecorded = lost_record::of_recorded(cx).await?;
     findings

@@ -27,7 +27,7 @@ pub(super) enum Switch {
 }
 
 /// Freezes the stage if it deploys automatically. The caller then reads the API again: until this moment, what others change
-/// was deployed.
+/// was deployed. `serves_ours`: whether the stage serves this stack's authorizer.
 ///
 /// # Errors
 /// The errors of the services.
@@ -36,12 +36,14 @@ pub(super) async fn freeze(
     target: &ApiTarget,
     head: &AttachmentState,
     stage: &Stage,
+    serves_ours: bool,
 ) -> Result<Switch, ResourceError> {
     if !stage.deploys_automatically {
         return Ok(Switch::AtOnce);
     }
     let frozen = AttachmentState {
         frozen: true,
+        frozen_with_ours: serves_ours,
         ..head.clone()
     };
     record::write_head(cx, target, &frozen).await?;
@@ -121,6 +123,7 @@ pub async fn thaw(cx: &Context, target: &ApiTarget) -> Result<Thawed, ResourceEr
     }
     let noted = AttachmentState {
         frozen: false,
+        frozen_with_ours: false,
         ..head.clone()
     };
     record::write_head(cx, target, &noted).await?;

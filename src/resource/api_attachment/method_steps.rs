@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use super::actual::Actual;
 use super::marker::protects;
 use super::record::digest;
-use super::{other_stacks, responses, restored, selection};
+use super::{automatic, other_stacks, responses, restored, selection};
 use crate::api_gateway::{AuthorizationType, AuthorizerSettings, Method};
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;
@@ -202,7 +202,10 @@ fn is_deployed(
     }
     let stage = actual.stage.as_ref();
     let Some(served) = stage.and_then(|stage| stage.served.as_ref()) else {
-        return true;
+        // A run froze the stage, and was interrupted before its deployment.
+        let is_interrupted = automatic::is_frozen(actual.record.head.as_ref(), stage)
+            && stage.is_some_and(|stage| protects(&stage.description, &actual.marker).is_none());
+        return !is_interrupted;
     };
     let is_drafted = |before: &Method| {
         let mut methods = actual.methods.iter();
@@ -334,6 +337,62 @@ mod tests {
             ..Row::default()
         };
         assert_steps(&row, AuthorizationType::None);
+    }
+
+    #[test]
+    fn an_absent_route_is_created_with_the_authorizer_and_deleted_again() {
+        let absent = Method {
+            is_absent: true,
+            ..Method::new("", "$connect")
+        };
+        let created = Method {
+            is_absent: false,
+            is_bare: true,
+            authorization: AuthorizationType::Custom,
+            authorizer_id: Some(OURS.to_owned()),
+            ..absent.clone()
+        };
+        let row = |is_wanted, recorded, now, steps| Row {
+            is_wanted,
+            recorded,
+            now,
+            steps,
+            ..Row::default()
+        };
+        let (none, custom) = (AuthorizationType::None, AuthorizationType::Custom);
+        // Also after a kill between the record and the call.
+        for recorded in [None, Some(absent.clone())] {
+            let row = row(true, recorded, absent.clone(), &["protect", "deploy"]);
+            assert_steps(&row, none.clone());
+        }
+        let recorded = || Some(absent.clone());
+        assert_steps(&row(true, recorded(), created.clone(), &["deploy"]), none);
+        assert_steps(&row(true, recorded(), created.clone(), &[]), custom.clone());
+        assert_steps(
+            &row(false, recorded(), created, &["restore", "deploy"]),
+            custom,
+        );
+    }
+
+    /// A deployment of a WebSocket API does not list its routes: it counts as current, unless a run froze the stage and was
+    /// killed before its deployment.
+    #[test]
+    fn a_stage_that_a_killed_run_left_frozen_is_deployed() {
+        for (frozen, steps) in [(false, &[][..]), (true, &["deploy"])] {
+            let row = Row {
+                is_wanted: true,
+                recorded: Some(method(None)),
+                now: method(Some(OURS)),
+                state: AttachmentState {
+                    frozen,
+                    ..AttachmentState::default()
+                },
+                ..Row::default()
+            };
+            let mut actual = row.actual(AuthorizationType::None);
+            actual.stage.as_mut().expect("a stage").served = None;
+            assert_eq!(names(&method_steps(&actual, &row.wanted())), steps);
+        }
     }
 
     #[test]
