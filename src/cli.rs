@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::{self, Answer, StackName};
 use crate::decision;
 use crate::expiry::Ttl;
+use crate::sandbox::ApiType;
 use crate::sandbox::load_run::Chaos;
 use crate::secret::{AccessKey, Secret};
 
@@ -582,9 +583,15 @@ pub struct SandboxArgs {
     /// An OpenAPI description of the API instead of the example
     #[arg(long, value_name = "FILE")]
     pub api: Option<PathBuf>,
+    /// Create a REST API or an HTTP API
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t)]
+    pub api_type: ApiType,
     /// Port of the AWS endpoint and the API; a free port by default
     #[arg(long, value_name = "PORT", value_parser = |text: &str| parse_whole::<u16>(text, u16::MAX))]
     pub port: Option<u16>,
+    /// Build the authorizer on this machine, and do not use the zip file of the release
+    #[arg(long)]
+    pub build: bool,
     /// Send this many requests per second, show the results, and exit
     #[arg(long, value_name = "RATE", value_parser = |text: &str| parse_whole::<u32>(text, 100_000))]
     pub load: Option<u32>,
@@ -624,10 +631,10 @@ pub struct InitArgs {
     /// The file to write; `-` prints the configuration
     #[arg(short, long, env = FILE, default_value = DEFAULT_FILE)]
     pub file: PathBuf,
-    /// The id of the REST API
+    /// The id of the API
     #[arg(long, value_name = "ID", value_parser = |text: &str| parse_answer(Answer::ApiId, text))]
     pub api_id: Option<String>,
-    /// The name of the REST API, in place of its id
+    /// The name of the API, in place of its id
     #[arg(long, value_name = "NAME", conflicts_with = "api_id", value_parser = |text: &str| parse_answer(Answer::ApiName, text))]
     pub api_name: Option<String>,
     /// The stage to protect
@@ -782,9 +789,9 @@ where
 
 fn parse_url(text: &str) -> Result<String, String> {
     match url::Url::parse(text) {
-        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(text.to_owned()),
+        Ok(url) if ["http", "https", "ws", "wss"].contains(&url.scheme()) => Ok(text.to_owned()),
         Ok(_) | Err(url::ParseError::RelativeUrlWithoutBase) => {
-            Err("it must begin with https:// or http://".to_owned())
+            Err("it must begin with https://, http://, wss:// or ws://".to_owned())
         }
         Err(error) => Err(error.to_string()),
     }

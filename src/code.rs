@@ -1,7 +1,5 @@
 //! The stable codes of errors, each with its explanation. A code never changes its meaning.
 
-use serde::{Serialize, Serializer};
-
 /// What `explain` says about a code or a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explanation {
@@ -14,14 +12,18 @@ pub struct Explanation {
 }
 
 macro_rules! codes {
-    ($($variant:ident $code:literal { $cause:literal $effect:literal $action:literal })+) => {
-        /// What kind of error it is. Several errors have the same code if the same has to be done.
+    (
+        $(#[$about:meta])*
+        $name:ident
+        $($variant:ident $code:literal { $cause:literal $effect:literal $action:literal })+
+    ) => {
+        $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Code {
+        pub enum $name {
             $(#[doc = $cause] $variant,)+
         }
 
-        impl Code {
+        impl $name {
             /// All codes.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
@@ -33,16 +35,30 @@ macro_rules! codes {
             }
 
             /// Its explanation.
-            pub fn explanation(self) -> Explanation {
+            pub fn explanation(self) -> $crate::code::Explanation {
                 match self {
-                    $(Self::$variant => Explanation { cause: $cause, effect: $effect, action: $action },)+
+                    $(Self::$variant => $crate::code::Explanation {
+                        cause: $cause,
+                        effect: $effect,
+                        action: $action,
+                    },)+
                 }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
             }
         }
     };
 }
 
+pub(crate) use codes;
+
 codes! {
+    /// What kind of error it is. Several errors have the same code if the same has to be done.
+    Code
     Usage "usage" {
         "The command line, an environment variable or a file that a flag names is wrong."
         "Nothing was sent and nothing was changed."
@@ -54,8 +70,8 @@ codes! {
         "Name the file with --file or THREESCALE_GW_FILE, or write one with `threescale-gw init`. With --stack, `status`, `verify`, `logs`, `report`, `doctor --request`, `rollback`, `release`, `unlock` and `down` need none."
     }
     ConfigInvalid "config-invalid" {
-        "The configuration, or a file that it names, has problems. Each one is listed with file, line and column."
-        "Nothing was sent and nothing was changed."
+        "The configuration, or a file that it names, has problems, or a key that the kind of the API cannot have. Each one is listed with file, line and column."
+        "Nothing was changed."
         "Correct the problems. `threescale-gw validate` checks the file offline, and `threescale-gw schema` lets an editor check it."
     }
     FileExists "file-exists" {
@@ -64,7 +80,7 @@ codes! {
         "Name another file with --file or --out, or remove the old one."
     }
     ApiNotFound "api-not-found" {
-        "The account has no REST API with the id or name of the configuration in this Region, or several have this name, or it has none at all."
+        "The account has no API with the id or name of the configuration in this Region, or several have this name, or it has none at all."
         "Nothing was changed."
         "Check `api.id` or `api.name`, the account and the Region. With several APIs of one name, use the id."
     }
@@ -187,6 +203,16 @@ codes! {
         "The API has no stage with the name of `api.stage`, or the stage has no deployment."
         "Nothing was changed."
         "Correct `api.stage`, or deploy the API to that stage first."
+    }
+    OtherStageDeploys "other-stage-deploys" {
+        "Another stage of the HTTP or WebSocket API deploys automatically, and would serve the authorizer of this stack as soon as the routes change."
+        "Nothing was changed."
+        "Turn off the automatic deployment of the stage that the finding names, or delete the stage."
+    }
+    AttachedToOtherStage "attached-to-other-stage" {
+        "The stack protects another stage of the same HTTP or WebSocket API. The stages share one draft, whose routes cannot have the authorizer for one stage and be restored for the other."
+        "Nothing was changed."
+        "Run `threescale-gw down` with the former stage first, then `threescale-gw up` with the new one. Or name the former stage in `api.stage` again."
     }
     CanaryActive "canary-active" {
         "The stage has a canary release, whose requests would bypass the authorizer."
@@ -422,11 +448,5 @@ codes! {
         "An error of this program."
         "What is done stays and is used by the next run."
         "Run the same command again. If it repeats, report the message with the output of `threescale-gw version --verbose`."
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::action::Action;
 use crate::code::Code;
 use crate::id::LogicalId;
+use crate::notice::NoticeCode;
 
 /// Something that happened during a run.
 #[derive(Debug, Clone)]
@@ -73,7 +74,12 @@ pub enum Event {
         because: Option<LogicalId>,
     },
     /// Something was left unchanged or needs the user's attention.
-    Notice { id: Option<LogicalId>, text: String },
+    Notice {
+        id: Option<LogicalId>,
+        /// If a script may act on it.
+        code: Option<NoticeCode>,
+        text: String,
+    },
     /// A step that belongs to no resource: lock, build, observation.
     Step { text: String },
     /// The progress of work outside the resources, such as a build or an installation. Each event
@@ -149,6 +155,8 @@ pub struct Scope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ScopeApi {
     pub id: String,
+    /// `REST`, `HTTP`, or `WEBSOCKET`.
+    pub protocol: &'static str,
     /// The API's name, if it was read.
     pub name: Option<String>,
     pub stage: String,
@@ -211,6 +219,16 @@ impl Sink {
     pub fn notice(&self, text: impl Into<String>) {
         self.emit(Event::Notice {
             id: None,
+            code: None,
+            text: text.into(),
+        });
+    }
+
+    /// The same for something that a script may act on.
+    pub fn finding(&self, code: NoticeCode, text: impl Into<String>) {
+        self.emit(Event::Notice {
+            id: None,
+            code: Some(code),
             text: text.into(),
         });
     }

@@ -26,6 +26,7 @@ pub mod lock;
 pub mod monitoring;
 pub mod names;
 pub mod nearest;
+pub mod notice;
 pub mod package;
 pub mod pattern;
 pub mod permissions;

@@ -6,12 +6,12 @@ use std::fmt;
 ///
 /// `ANY` means every method. The path is the API's resource path, including path parameters
 /// (`/orders/{id}`). A path that ends in `/*` selects everything below it, and `/*` alone selects
-/// the whole API.
+/// the whole API. A route of an HTTP or WebSocket API without a path has a name: `$default` or `$connect`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodPattern {
-    /// `ANY` or an HTTP method in upper case.
+    /// `ANY` or an HTTP method in upper case; empty for a named route.
     pub method: String,
-    /// The resource path; may end in `/*`.
+    /// The resource path, which may end in `/*`, or the name of a route.
     pub path: String,
 }
 
@@ -62,6 +62,9 @@ impl MethodPattern {
 
 impl fmt::Display for MethodPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.method.is_empty() {
+            return f.write_str(&self.path);
+        }
         write!(f, "{} {}", self.method, self.path)
     }
 }
@@ -71,7 +74,7 @@ mod tests {
     use super::*;
 
     fn pattern(text: &str) -> MethodPattern {
-        let (method, path) = text.split_once(' ').expect("a method and a path");
+        let (method, path) = text.split_once(' ').unwrap_or(("", text));
         MethodPattern {
             method: method.to_owned(),
             path: path.to_owned(),
@@ -117,6 +120,19 @@ mod tests {
         assert!(!pattern("ANY /orders").is_exact("GET", "/orders"));
         assert!(!pattern("GET /*").is_exact("GET", "/orders"));
         assert!(!pattern("GET /orders/*").is_exact("GET", "/orders/*"));
+    }
+
+    #[test]
+    fn a_named_route_is_a_part_of_the_whole_api() {
+        let default = pattern("$default");
+        assert!(default.matches("", "$default") && default.is_exact("", "$default"));
+        assert!(!default.matches("GET", "/$default") && !default.matches("", "$connect"));
+        let all = pattern("ANY /*");
+        assert!(all.matches("", "$default") && all.covers(&default) && !default.covers(&all));
+        assert!(!all.is_exact("", "$default"));
+        for narrow in ["GET /*", "ANY /", "ANY /orders/*"] {
+            assert!(!pattern(narrow).matches("", "$default"), "{narrow}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod own_vpc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use serde_json::json;
+
 use crate::api_gateway::{ApiTarget, AuthorizerSettings, Protocol};
 use crate::config::{
     CacheKind, Choice as _, Config, CredentialLocation, MetricSeries, Mode, NatMode, Vpc,
@@ -64,6 +66,8 @@ pub struct Facts {
     /// The domain of the region's endpoints.
     pub dns_suffix: String,
     pub api: ApiTarget,
+    /// The base paths of the custom domain names that lead to the stage, by domain name. Empty unless the authorizer needs them.
+    pub base_paths: BTreeMap<String, Vec<String>>,
     /// Availability Zones by index.
     pub zones: Vec<String>,
     /// The operator's own VPC, if the configuration names one that exists.
@@ -723,6 +727,8 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
     let metrics = config.monitoring.metrics;
     let metrics = (metrics != MetricSeries::default())
         .then(|| (parameter::METRICS, metrics.word().to_owned()));
+    let base_paths = (role == function::NAMES[0] && !facts.base_paths.is_empty())
+        .then(|| (parameter::BASE_PATHS, json!(facts.base_paths).to_string()));
     [
         ("THREESCALE_GW_ROLE", role.to_owned()),
         ("THREESCALE_GW_STACK", facts.names.stack.clone()),
@@ -735,9 +741,16 @@ fn environment(config: &Config, facts: &Facts, role: &str) -> BTreeMap<String, S
     .chain(mode)
     .chain(report)
     .chain(metrics)
+    .chain(base_paths)
     .chain(cache.map(|cache| (parameter::CACHE_PARAMETER, cache)))
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
+}
+
+/// Whether base paths fit into the environment of the authorizer, beside its settings. Lambda allows 4 KB for all variables.
+pub fn fits(config: &Config, base_paths: &BTreeMap<String, Vec<String>>) -> bool {
+    const ROOM: usize = 3_400;
+    config.authorizer_settings().len() + json!(base_paths).to_string().len() <= ROOM
 }
 
 /// Where API Gateway reads the credential: a request without it gets a 401, and the function is not

@@ -8,6 +8,7 @@ pub mod api;
 pub mod authorizer;
 pub mod change;
 pub mod deployment;
+pub mod domains;
 pub mod export;
 pub mod http;
 pub mod method;
@@ -19,6 +20,7 @@ pub mod target;
 pub use self::api::Api;
 pub use self::authorizer::{Authorizer, AuthorizerSettings};
 pub use self::deployment::Deployment;
+
 pub use self::method::{AuthorizationType, Mark, Method, MethodKey};
 pub use self::read::{
     all, authorizers, deployment, deployments, export, find, get, identify, methods, responses,

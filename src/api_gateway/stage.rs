@@ -1,6 +1,6 @@
 //! A stage of an API, and what it serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::method::{AuthorizationType, MethodKey};
 
@@ -13,6 +13,8 @@ pub struct Stage {
     pub served: Option<Served>,
     /// The percentage of requests that a canary release answers; `None` without a canary.
     pub canary: Option<f64>,
+    /// The URIs of the Lambda authorizers that its routes use, if the service tells them. A REST API has them in its export only.
+    pub authorizer_uris: Option<BTreeSet<String>>,
     /// Whether every change of the draft is deployed to the stage at once, and API Gateway sets its deployment.
     pub deploys_automatically: bool,
     /// Whether quick create made it: API Gateway may refuse to change it.

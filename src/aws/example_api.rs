@@ -1,9 +1,10 @@
-//! The example API of the sandbox: a few paths with mock integrations, deployed to a stage, like an
+//! The example API of the sandbox: a few paths with one response each, deployed to a stage, like an
 //! operator's existing API.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_apigateway::types::IntegrationType;
+use aws_sdk_apigatewayv2::types::{IntegrationType as HttpIntegrationType, ProtocolType};
 
 use super::{Aws, AwsError, carried_out};
 
@@ -16,11 +17,75 @@ pub const METHODS: &[(&str, &str)] = &[
     ("GET", "/health"),
 ];
 
-/// Creates an API with these methods (method and path), deploys it to `stage` and returns its id.
+/// The backend of the HTTP API, which only the sandbox's API Gateway has (`src/sandbox/http_apis.py`): HTTP APIs have no
+/// mock integrations.
+const BACKEND: &str = "https://backend.invalid";
+
+/// Creates an HTTP API with these routes (method and path), and a stage that deploys automatically, as most stages of HTTP
+/// APIs do. Returns the id of the API.
 ///
 /// # Errors
 /// The error of the service.
-pub async fn create(
+pub async fn create_http(
+    aws: &Aws,
+    name: &str,
+    stage: &str,
+    routes: &[(String, String)],
+) -> Result<String, AwsError> {
+    let missing = |call: &'static str, what: &str| {
+        AwsError::incomplete(call, format!("the answer has no {what}"))
+    };
+    const CREATE_API: &str = "apigateway:CreateApi";
+    let request = aws.apigatewayv2.create_api().name(name);
+    let request = request.protocol_type(ProtocolType::Http);
+    let api = aws
+        .call_non_idempotent(CREATE_API, || request.clone().send())
+        .await?;
+    let api_id = api.api_id.ok_or_else(|| missing(CREATE_API, "id"))?;
+    const CREATE_INTEGRATION: &str = "apigateway:CreateIntegration";
+    let request = aws
+        .apigatewayv2
+        .create_integration()
+        .api_id(&api_id)
+        .integration_type(HttpIntegrationType::HttpProxy)
+        .integration_method("ANY")
+        .integration_uri(BACKEND)
+        .payload_format_version("1.0");
+    let integration = aws
+        .call_non_idempotent(CREATE_INTEGRATION, || request.clone().send())
+        .await?;
+    let integration = integration.integration_id;
+    let integration = integration.ok_or_else(|| missing(CREATE_INTEGRATION, "id"))?;
+    for (method, path) in routes {
+        let request = aws
+            .apigatewayv2
+            .create_route()
+            .api_id(&api_id)
+            .route_key(route_key(method, path))
+            .target(format!("integrations/{integration}"));
+        aws.call_non_idempotent("apigateway:CreateRoute", || request.clone().send())
+            .await?;
+    }
+    let request = aws.apigatewayv2.create_stage().api_id(&api_id);
+    let request = request.stage_name(stage).auto_deploy(true);
+    aws.call_non_idempotent("apigateway:CreateStage", || request.clone().send())
+        .await?;
+    Ok(api_id)
+}
+
+/// The key of a route. In OpenAPI, the route `$default` has a path.
+fn route_key(method: &str, path: &str) -> String {
+    match path {
+        "/$default" => "$default".to_owned(),
+        path => format!("{method} {path}"),
+    }
+}
+
+/// Creates a REST API with these methods (method and path), deploys it to `stage` and returns its id.
+///
+/// # Errors
+/// The error of the service.
+pub async fn create_rest(
     aws: &Aws,
     name: &str,
     stage: &str,
@@ -128,4 +193,15 @@ async fn put_method(aws: &Aws, api_id: &str, resource: &str, method: &str) -> Re
     })
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_route_has_a_key_of_its_own() {
+        assert_eq!(route_key("ANY", "/$default"), "$default");
+        assert_eq!(route_key("GET", "/a/{id}"), "GET /a/{id}");
+    }
 }

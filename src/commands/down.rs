@@ -26,6 +26,7 @@ use crate::event::{Event, Scope, ScopeApi, Sink, Tally};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
+use crate::notice::NoticeCode;
 use crate::preflight::{ChangedMethod, Findings};
 use crate::report;
 use crate::report::style::Style;
@@ -138,8 +139,10 @@ pub(super) async fn run(global: &Global, args: &DownArgs, sink: Sink) -> Result<
     let released = lock.release().await;
     let (tally, status) = worked?;
     if let Err(error) = released {
-        cx.sink()
-            .notice(format!("could not release the lock: {error}"));
+        cx.sink().finding(
+            NoticeCode::LockNotReleased,
+            format!("could not release the lock: {error}"),
+        );
     }
     Ok(CommandOutcome {
         status,
@@ -176,6 +179,7 @@ pub(super) async fn scope(cx: &Context) -> Result<Scope> {
             let found = timeout(NAME_WITHIN, found).await.ok().and_then(Result::ok);
             ScopeApi {
                 name: found.flatten().map(|api| api.name),
+                protocol: target.protocol.as_str(),
                 id: target.id,
                 stage: target.stage,
             }

@@ -12,10 +12,11 @@ use crate::cli::{ExportArgs, ExportFormat, Format, Global};
 use crate::code::Code;
 use crate::engine::plan::Item;
 use crate::error::{Error, ExitStatus, Result};
-use crate::event::{Event, Sink};
+use crate::event::Sink;
 use crate::export::{Export, Language, Written};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::printable::line;
 use crate::resource::description::{Description, describe};
 use crate::resource::{Context, Phase};
@@ -36,10 +37,7 @@ pub(super) async fn run(global: &Global, args: &ExportArgs, sink: Sink) -> Resul
     let seen = status::seen(global, sink.clone()).await?;
     let export = read(&seen).await?;
     for text in &export.warnings {
-        sink.emit(Event::Notice {
-            id: None,
-            text: text.clone(),
-        });
+        sink.finding(NoticeCode::NotSettled, text);
     }
     let written = export.write(language);
     if let Some(folder) = &args.out {

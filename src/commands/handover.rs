@@ -17,6 +17,7 @@ use crate::error::{ExitStatus, Result};
 use crate::event::Tally;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::resource::Context;
 use crate::resource::api_attachment::served;
 use crate::stack;
@@ -89,6 +90,6 @@ pub(super) async fn leave_api(cx: &Context, target: &ApiTarget) {
     if let Err(error) = cx.leave_api(target).await {
         let api = &target.id;
         let text = format!("could not release the lock of API {api}: {error}");
-        cx.sink().notice(text);
+        cx.sink().finding(NoticeCode::LockNotReleased, text);
     }
 }

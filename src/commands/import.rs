@@ -14,6 +14,7 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::finding::Finding;
 use crate::lock::Lock;
+use crate::notice::NoticeCode;
 use crate::report;
 use crate::report::style::Style;
 use crate::resource::adoption::{
@@ -79,8 +80,10 @@ pub(super) async fn run(global: &Global, args: &ImportArgs, sink: Sink) -> Resul
     });
     let worked = work(&cx, &config, &subject, &shown, args.yes, &signals).await;
     if let Err(error) = lock.release().await {
-        cx.sink()
-            .notice(format!("could not release the lock: {error}"));
+        cx.sink().finding(
+            NoticeCode::LockNotReleased,
+            format!("could not release the lock: {error}"),
+        );
     }
     finish(global, &cx, &worked?, "imported")
 }

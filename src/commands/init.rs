@@ -7,7 +7,7 @@ use super::confirm::is_interactive;
 use super::input::file_name;
 use super::prompt::{Choice, ask, choose};
 use super::session::target;
-use crate::api_gateway::{self, ListedStage};
+use crate::api_gateway::{self, ListedStage, Protocol};
 use crate::aws::{Aws, AwsError};
 use crate::cli::{Format, Global, InitArgs};
 use crate::code::Code;
@@ -181,13 +181,13 @@ async fn choose_api(aws: Option<&Aws>) -> Result<Api> {
     };
     let Some(mut all) = all else {
         let check = |text: &str| Answer::ApiId.check(text);
-        let id = ask("Id of the REST API", None, check).await?;
+        let id = ask("Id of the API", None, check).await?;
         return Ok(Api::named(ApiSelector::Id(id)));
     };
     if all.is_empty() {
         let region = aws.map_or("this Region", |aws| aws.region.as_str());
         return Err(
-            Error::refused(format!("the account has no REST API in {region}"))
+            Error::refused(format!("the account has no API in {region}"))
                 .with_code(Code::ApiNotFound)
                 .hint("--region and --profile lead to other APIs"),
         );
@@ -195,10 +195,13 @@ async fn choose_api(aws: Option<&Aws>) -> Result<Api> {
     all.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     let choices = all.iter().map(|api| Choice {
         value: api.id.clone(),
-        label: format!("{}  {}", api.id, line(&api.name)),
+        label: match api.protocol {
+            Protocol::Rest => format!("{}  {}", api.id, line(&api.name)),
+            protocol => format!("{}  {} ({protocol})", api.id, line(&api.name)),
+        },
     });
     let choices: Vec<_> = choices.collect();
-    let index = choose("REST APIs", &choices).await?;
+    let index = choose("APIs", &choices).await?;
     let api = &all[index];
     Ok(Api {
         name: Some(api.name.clone()),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::api_gateway::Protocol;
 use crate::cli::Global;
 use crate::code::Code;
 use crate::config::{self, Config, NamedFile, Place, Problem, StackName};
@@ -9,8 +10,9 @@ use crate::error::{Error, Result};
 use crate::finding::{FilePlace, Finding};
 use crate::package::Package;
 use crate::printable;
-use crate::report;
+use crate::responses::Responses;
 use crate::stored::{MAX_COMPRESSED, TooLarge};
+use crate::{preflight, report};
 
 /// Loads the configuration. No request is sent until all of it is valid.
 pub(super) async fn load(global: &Global) -> Result<Config> {
@@ -22,18 +24,42 @@ pub(super) async fn load(global: &Global) -> Result<Config> {
 
 /// Parses the configuration in a text with this `name`.
 pub(super) fn parse(name: &str, text: &str) -> Result<Config> {
-    config::load(name, text, &environment).map_err(|problems| {
-        for problem in &problems.0 {
-            report::note(&problem.to_string());
-        }
-        let count = problems.0.len();
-        Error::usage(format!(
-            "{name} has {count} problem{}",
-            if count == 1 { "" } else { "s" }
-        ))
-        .with_code(Code::ConfigInvalid)
-        .with_findings(problems.0.into_iter().map(finding).collect())
-    })
+    config::load(name, text, &environment).map_err(|problems| invalid(name, problems.0))
+}
+
+/// The error of a configuration with problems, which it shows.
+fn invalid(name: &str, problems: Vec<Problem>) -> Error {
+    for problem in &problems {
+        report::note(&problem.to_string());
+    }
+    let count = problems.len();
+    Error::usage(format!(
+        "{name} has {count} problem{}",
+        if count == 1 { "" } else { "s" }
+    ))
+    .with_code(Code::ConfigInvalid)
+    .with_findings(problems.into_iter().map(finding).collect())
+}
+
+/// Refuses the keys that the API cannot have, now that its kind is known. Without the keys, only REST APIs have gateway
+/// responses of the stack.
+pub(super) fn suit(global: &Global, config: &mut Config, protocol: Protocol) -> Result<()> {
+    let name = file_name(global);
+    let unsupported = preflight::unsupported(&config.api, protocol).into_iter();
+    let problems = unsupported.map(|(key, message)| Problem {
+        file: name.clone(),
+        line: key.line,
+        column: key.column,
+        message,
+    });
+    let problems: Vec<_> = problems.collect();
+    if !problems.is_empty() {
+        return Err(invalid(&name, problems));
+    }
+    if protocol != Protocol::Rest {
+        config.api.responses = Responses::OFF;
+    }
+    Ok(())
 }
 
 /// A problem of the configuration as a finding.

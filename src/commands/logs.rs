@@ -17,6 +17,7 @@ use crate::decision;
 use crate::duration::exact;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
+use crate::notice::NoticeCode;
 use crate::report::{self, logs, style::Style};
 use crate::resource::Context;
 
@@ -94,10 +95,13 @@ pub(super) async fn run(global: &Global, args: &LogsArgs, sink: Sink) -> Result<
         }
     }
     if shown == 0 {
-        cx.sink().notice(format!(
-            "nothing was written in the last {}; --since goes further back",
-            exact(args.since)
-        ));
+        cx.sink().finding(
+            NoticeCode::NothingLogged,
+            format!(
+                "nothing was written in the last {}; --since goes further back",
+                exact(args.since)
+            ),
+        );
     }
     Ok(ExitStatus::Done)
 }

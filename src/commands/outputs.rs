@@ -54,20 +54,27 @@ fn public_ips(cx: &Context, ids: impl Iterator<Item = LogicalId>) -> Vec<String>
 
 /// Where callers reach the API.
 pub(super) fn invoke_url(cx: &Context, target: &ApiTarget) -> String {
+    let host = format!("{}.{}", cx.names().region, cx.aws().dns_suffix);
+    address(target, &host, cx.aws().endpoint_url.as_deref())
+}
+
+/// The address of a stage. `host`: the Region and the suffix of its names. `endpoint`: that of an emulator.
+fn address(target: &ApiTarget, host: &str, endpoint: Option<&str>) -> String {
     let ApiTarget { id, stage, .. } = target;
-    if let Some(endpoint) = &cx.aws().endpoint_url {
+    if let Some(endpoint) = endpoint {
         let endpoint = endpoint.trim_end_matches('/');
-        return format!("{endpoint}/_aws/execute-api/{id}/{stage}/");
+        // Emulators name the stage `$default`, too.
+        let url = format!("{endpoint}/_aws/execute-api/{id}/{stage}/");
+        return match target.protocol {
+            Protocol::Rest | Protocol::Http => url,
+            Protocol::WebSocket => url.replacen("http", "ws", 1),
+        };
     }
     let scheme = match target.protocol {
         Protocol::Rest | Protocol::Http => "https",
         Protocol::WebSocket => "wss",
     };
-    let host = format!(
-        "{scheme}://{id}.execute-api.{}.{}/",
-        cx.names().region,
-        cx.aws().dns_suffix
-    );
+    let host = format!("{scheme}://{id}.execute-api.{host}/");
     match stage.as_str() {
         DEFAULT_STAGE => host,
         stage => format!("{host}{stage}/"),
@@ -81,4 +88,57 @@ pub(super) fn document(outputs: &[(&'static str, String)]) -> serde_json::Value 
         .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
         .collect::<serde_json::Map<_, _>>()
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api_gateway::ApiRef;
+
+    #[test]
+    fn the_stage_default_has_no_segment_on_aws() {
+        let host = "eu-west-1.amazonaws.com";
+        let emulator = Some("https://127.0.0.1:4566/");
+        for (protocol, stage, endpoint, expected) in [
+            (
+                Protocol::Rest,
+                "prod",
+                None,
+                "https://a1.execute-api.eu-west-1.amazonaws.com/prod/",
+            ),
+            (
+                Protocol::Http,
+                "prod",
+                None,
+                "https://a1.execute-api.eu-west-1.amazonaws.com/prod/",
+            ),
+            (
+                Protocol::Http,
+                "$default",
+                None,
+                "https://a1.execute-api.eu-west-1.amazonaws.com/",
+            ),
+            (
+                Protocol::WebSocket,
+                "prod",
+                None,
+                "wss://a1.execute-api.eu-west-1.amazonaws.com/prod/",
+            ),
+            (
+                Protocol::Http,
+                "$default",
+                emulator,
+                "https://127.0.0.1:4566/_aws/execute-api/a1/$default/",
+            ),
+            (
+                Protocol::WebSocket,
+                "prod",
+                emulator,
+                "wss://127.0.0.1:4566/_aws/execute-api/a1/prod/",
+            ),
+        ] {
+            let target = ApiRef { id: "a1", protocol }.stage(stage);
+            assert_eq!(address(&target, host, endpoint), expected);
+        }
+    }
 }

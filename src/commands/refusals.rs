@@ -8,6 +8,7 @@ use crate::cli::{Format, Global, ReportArgs};
 use crate::duration::exact;
 use crate::error::{ExitStatus, Result};
 use crate::event::Sink;
+use crate::notice::NoticeCode;
 use crate::refusals::Refusals;
 use crate::report::{self, refusals, style::Style};
 use crate::resource::function;
@@ -40,10 +41,13 @@ pub(super) async fn run(global: &Global, args: &ReportArgs, sink: Sink) -> Resul
         }
     }
     if summaries.is_empty() {
-        cx.sink().notice(format!(
-            "no decision was logged in the last {}; --since goes further back",
-            exact(args.since)
-        ));
+        cx.sink().finding(
+            NoticeCode::NothingLogged,
+            format!(
+                "no decision was logged in the last {}; --since goes further back",
+                exact(args.since)
+            ),
+        );
     }
     Ok(ExitStatus::Done)
 }

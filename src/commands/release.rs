@@ -14,6 +14,7 @@ use crate::engine::observe::observe;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::lock::{self, Lock};
+use crate::notice::NoticeCode;
 use crate::report::release::{Released, document, table};
 use crate::report::style::Style;
 use crate::resource::api_attachment::record;
@@ -63,8 +64,10 @@ pub(super) async fn run(global: &Global, args: &ReleaseArgs, sink: Sink) -> Resu
     });
     let worked = work(&cx, args, &found, has_begun, &signals).await;
     if let Err(error) = lock.release().await {
-        cx.sink()
-            .notice(format!("could not release the lock: {error}"));
+        cx.sink().finding(
+            NoticeCode::LockNotReleased,
+            format!("could not release the lock: {error}"),
+        );
     }
     Ok(finish(global, &cx, &worked?, None))
 }

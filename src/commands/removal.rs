@@ -13,9 +13,10 @@ use crate::code::Code;
 use crate::engine::observe::observe;
 use crate::engine::plan::{Plan, plan};
 use crate::error::{Error, ExitStatus, Result, list};
-use crate::event::{Event, Tally};
+use crate::event::Tally;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{ApiAttachments, record};
 use crate::resource::parameter::{self, DELETION_PROTECTION};
@@ -36,15 +37,12 @@ pub(super) async fn look(cx: &Context) -> Result<Removal> {
         .map_err(|(id, error)| look_failed(&id, error))?;
     for unmanaged in &observation.unmanaged {
         let text = format!("{} is left alone: {}", unmanaged.physical_id, unmanaged.why);
-        cx.sink().emit(Event::Notice {
-            id: Some(unmanaged.id.clone()),
-            text,
-        });
+        cx.finding(&unmanaged.id, NoticeCode::LeftAlone, text);
     }
     let verdicts = claims::verdicts(cx).await?;
     for stranger in verdicts.strangers() {
         let text = format!("{} is left alone: {}", stranger.physical_id, stranger.why);
-        cx.notice(&stranger.id, text);
+        cx.finding(&stranger.id, NoticeCode::LeftAlone, text);
     }
     refuse_unclear(cx, &verdicts)?;
     if parameter::all(cx).await?.contains_key(DELETION_PROTECTION) {
@@ -84,7 +82,7 @@ async fn refuse_unrecorded(cx: &Context, plan: &Plan) -> Result<()> {
         match lost_record::listed(cx).await {
             Ok(listed) => apis.extend(listed),
             Err(ResourceError::Aws(error)) if error.class == Class::Denied => {
-                cx.sink().notice(format!(
+                cx.sink().finding(NoticeCode::NotKnown, format!(
                     "no record names the API of the stack, and the APIs of the account cannot be listed ({error}): make sure that none uses the authorizer"
                 ));
             }

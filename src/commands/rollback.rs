@@ -15,6 +15,7 @@ use crate::code::Code;
 use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::Sink;
 use crate::lock::{self, ApiLocks, Held};
+use crate::notice::NoticeCode;
 use crate::report;
 use crate::resource::api_attachment::automatic;
 use crate::resource::api_attachment::record;
@@ -68,14 +69,16 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let mut notices = Vec::new();
     for target in &targets {
         // Only a notice: the stage has moved.
-        notices.extend(opened(&cx.fresh(), target).await.unwrap_or_default());
+        let open = opened(&cx.fresh(), target).await.unwrap_or_default();
+        notices.extend(open.map(|text| (NoticeCode::MethodsOpen, text)));
     }
     let holder = lock::holder(&cx).await;
     if let Ok(Some(holder)) = &holder {
-        notices.push(format!(
+        let text = format!(
             "{} is changing this stack, and may publish again",
             holder.describe()
-        ));
+        );
+        notices.push((NoticeCode::RunInProgress, text));
     }
     match global.output {
         Format::Text | Format::Markdown => {
@@ -88,6 +91,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
                 .iter()
                 .map(|moved| json!({"name": moved.name, "from": moved.from, "to": moved.to}))
                 .collect();
+            let notices: Vec<_> = notices.iter().map(|(_, text)| text).collect();
             let document = json!({
                 "stack": stack, "account": scope.account, "region": scope.region, "stages": stages,
                 "functions": functions, "notices": notices,
@@ -95,8 +99,8 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             report::document(document);
         }
     }
-    for text in notices {
-        cx.sink().notice(text);
+    for (code, text) in notices {
+        cx.sink().finding(code, text);
     }
     holder?;
     if stuck.is_empty() {
@@ -241,10 +245,13 @@ async fn exclude(cx: &Context, target: &ApiTarget, api_locks: &ApiLocks) -> Resu
     };
     match entered {
         Err(ResourceError::Aws(error)) if error.class == Class::Denied => {
-            cx.sink().notice(format!(
-                "other stacks on API {} are not excluded: {error}",
-                target.id
-            ));
+            cx.sink().finding(
+                NoticeCode::NotKnown,
+                format!(
+                    "other stacks on API {} are not excluded: {error}",
+                    target.id
+                ),
+            );
             Ok(())
         }
         entered => Ok(entered.map(|_| ())?),

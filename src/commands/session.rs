@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 pub(super) use super::input::{file_name, load, named_stack};
-use super::input::{read_artifact, read_roots};
+use super::input::{read_artifact, read_roots, suit};
 use super::outputs;
-use crate::api_gateway::Api;
+use crate::api_gateway::http::DEFAULT_ROUTE;
+use crate::api_gateway::{Api, ApiTarget, Protocol, domains};
 use crate::aws::account::{CallerIdentity, Quota};
 use crate::aws::own_network::one_per_zone;
-use crate::aws::{Aws, AwsError, Class, Target, profile};
+use crate::aws::{Aws, AwsError, Class, Target, optional, profile};
 use crate::cli::Global;
 use crate::code::Code;
 use crate::config::{ApiSelector, CacheKind, Config, Monitoring, Place, Vpc};
@@ -26,6 +27,7 @@ use crate::finding::Finding;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::{Names, numbered};
+use crate::notice::NoticeCode;
 use crate::package::{Package, folder};
 use crate::preflight::{Findings, Subject};
 use crate::resource::api_attachment::{Publication, record};
@@ -157,7 +159,7 @@ impl Session {
         let mut config = load(global).await?;
         read_roots(global, &mut config)?;
         if global.is_sandbox() && config.monitoring.is_wanted() {
-            sink.notice("the sandbox has neither alarms nor a dashboard: `monitoring` has no effect on them");
+            sink.finding(NoticeCode::SettingIgnored, "the sandbox has neither alarms nor a dashboard: `monitoring` has no effect on them");
             config.monitoring = Monitoring {
                 metrics: config.monitoring.metrics,
                 ..Monitoring::default()
@@ -197,6 +199,7 @@ impl Session {
                 return Err(refusal_with(Code::ApiNotFound, &findings));
             }
         };
+        suit(global, &mut config, api.protocol)?;
         let target = api.api().stage(&*config.api.stage);
         let cx = Context::new(
             aws,
@@ -236,7 +239,9 @@ impl Session {
             had_kms_key: had_kms_key(&cx).await?,
             ..cx.options().clone()
         });
+        let base_paths = base_paths(&cx, &config, &target).await?;
         let facts = Facts {
+            base_paths,
             dns_suffix: cx.aws().dns_suffix.clone(),
             names,
             api: target,
@@ -351,6 +356,7 @@ impl Session {
     pub(super) fn scope(&self) -> Scope {
         let api = ScopeApi {
             id: self.api.id.clone(),
+            protocol: self.api.protocol.as_str(),
             name: Some(self.api.name.clone()),
             stage: self.facts.api.stage.clone(),
         };
@@ -536,6 +542,37 @@ async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str,
         }
         error => error.into(),
     })
+}
+
+/// The base paths that the authorizer must know: on a custom domain name, the route `$default` of an HTTP API does not tell
+/// which part of the path is the base path.
+async fn base_paths(
+    cx: &Context,
+    config: &Config,
+    target: &ApiTarget,
+) -> Result<BTreeMap<String, Vec<String>>> {
+    if target.protocol != Protocol::Http {
+        return Ok(BTreeMap::new());
+    }
+    let routes = optional(api_gateway::methods(cx, target.api()).await)?.unwrap_or_default();
+    if !routes.iter().any(|route| route.path == DEFAULT_ROUTE) {
+        return Ok(BTreeMap::new());
+    }
+    let notice = match domains::ways(cx, &target.id).await {
+        Ok(ways) => {
+            let found = domains::base_paths(&ways.mappings, target);
+            if stack::fits(config, &found) {
+                return Ok(found);
+            }
+            "are too long for the environment of the authorizer, and are left out".to_owned()
+        }
+        Err(error) if error.class == Class::Denied => format!("could not be read: {error}"),
+        Err(error) => return Err(error.into()),
+    };
+    cx.sink().notice(format!(
+        "the base paths of custom domain names {notice}; mapping rules see them as a part of the path"
+    ));
+    Ok(BTreeMap::new())
 }
 
 /// The subnets of the operator for an endpoint in the operator's own VPC.

@@ -7,7 +7,7 @@ use super::session::{Session, attached, connect, file_name, look_failed};
 use super::{existing, outputs};
 use crate::action::Action;
 use crate::api_gateway;
-use crate::api_gateway::{ApiTarget, AuthorizationType, MethodKey};
+use crate::api_gateway::{ApiTarget, AuthorizationType, MethodKey, Protocol};
 use crate::aws::optional;
 use crate::cli::{Global, StatusArgs};
 use crate::code::Code;
@@ -21,7 +21,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::package::Release;
 use crate::printable::line;
-use crate::report::status::{Method, Status};
+use crate::report::status::{Attached, Method, Status};
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{other_stacks, record, rollback, selection, served};
 use crate::resource::billed::billed;
@@ -230,7 +230,13 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                 let (found, unknown) = doors(cx, target, &rows).await?;
                 ways = found;
                 notices.extend(unknown);
-                api = Some((target.id.clone(), target.stage.clone()));
+                let stage = (*stage)
+                    .as_ref()
+                    .filter(|_| target.protocol != Protocol::Rest);
+                api = Some(Attached {
+                    target: target.clone(),
+                    deploys_automatically: stage.map(|stage| stage.deploys_automatically),
+                });
             }
             None => notices.push(format!("API {} no longer exists", target.id)),
         }

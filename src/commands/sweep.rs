@@ -25,6 +25,7 @@ use crate::code::Code;
 use crate::error::{Error, ExitStatus, Result};
 use crate::event::{Event, Sink, StackPlace, Tally};
 use crate::lock::{self, ApiLocks, Lock};
+use crate::notice::NoticeCode;
 use crate::report;
 use crate::report::list::Listed;
 use crate::report::style::Style;
@@ -63,7 +64,12 @@ pub(super) async fn run(global: &Global, args: &SweepArgs, sink: Sink) -> Result
     }
     if global.output == Format::Json {
         let denied = looked.listed.denied.iter().chain(&looked.listed.failed);
-        denied.for_each(|(region, why)| sink.notice(format!("{region} was skipped: {why}")));
+        denied.for_each(|(region, why)| {
+            sink.finding(
+                NoticeCode::RegionSkipped,
+                format!("{region} was skipped: {why}"),
+            )
+        });
         let notices = looked.listed.notices.iter();
         notices.for_each(|notice| sink.notice(notice));
     }
@@ -244,8 +250,10 @@ async fn sweep(cx: &Context, args: &SweepArgs, cancel: &CancelToken) -> Result<(
     let removed = remove(&cx, since, args.publish_pending, cancel).await;
     api_locks.release().await;
     if let Err(error) = lock.release().await {
-        cx.sink()
-            .notice(format!("could not release the lock: {error}"));
+        cx.sink().finding(
+            NoticeCode::LockNotReleased,
+            format!("could not release the lock: {error}"),
+        );
     }
     removed
 }

@@ -31,12 +31,15 @@ use crate::expiry::Ttl;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::lock::{self, ApiLocks, Lock};
+use crate::notice::NoticeCode;
 use crate::plan_file::{self, PlanFile};
 use crate::report::style::Style;
-use crate::resource::api_attachment::{automatic, served};
+use crate::resource::api_attachment::automatic;
+use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::parameter::KMS_KEY;
 use crate::resource::{
-    Context, ResourceError, RunOptions, function, function_publication, iam_role, stack_expiry,
+    Context, ResourceError, RunOptions, api_authorizer, function, function_publication, iam_role,
+    stack_expiry,
 };
 use crate::responses::LimitStatus;
 use crate::verify::Before;
@@ -186,10 +189,10 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
     let released = lock.release().await;
     let (outcome, status) = worked?;
     if let Err(error) = released {
-        session
-            .cx
-            .sink()
-            .notice(format!("could not release the lock: {error}"));
+        session.cx.sink().finding(
+            NoticeCode::LockNotReleased,
+            format!("could not release the lock: {error}"),
+        );
     }
     Ok(CommandOutcome {
         status,
@@ -392,6 +395,13 @@ async fn work(
         };
         outcome.tally.failed += usize::from(status == ExitStatus::Failed);
     }
+    let target = &session.facts.api;
+    // Only a notice: what failed is reported.
+    if status != ExitStatus::Done
+        && let Ok(true) = automatic::is_left_frozen(&session.cx.fresh(), target).await
+    {
+        cx.sink().notice(automatic::left_frozen(target));
+    }
     if let (Some(baseline), Some(cause)) = (&baseline, &expired)
         && session.publication.is_made()
     {
@@ -430,19 +440,30 @@ async fn finish(
     if let Some(found) = unverified.filter(|_| !args.no_verify) {
         let status = verify(session, &cx, args, signals, found, before).await?;
         if status != ExitStatus::Done {
-            if automatic::is_left_frozen(&cx.fresh(), target).await? {
-                cx.sink().notice(automatic::left_frozen(target));
-            }
             return Ok(status);
         }
     }
-    let thawed = automatic::thaw(&cx, target).await?;
-    if !thawed.published.is_empty() {
-        cx.sink().notice(format!(
-            "automatic deployment of stage {} is on again, which published changes of others: {}",
-            target.stage,
-            thawed.published.join("; ")
-        ));
+    // A stage that a rollback has moved away from this stack's deployment stays as it is.
+    if automatic::serves_frozen(&cx.fresh(), target).await? {
+        cx.enter_api(target).await?;
+        let is_ours = |uri: &str| api_authorizer::is_ours(&cx, uri);
+        let thawed = automatic::thaw(&cx, target, is_ours).await?;
+        if !thawed.published.is_empty() {
+            let text = format!(
+                "automatic deployment of stage {} is on again, which published changes of others: {}",
+                target.stage,
+                thawed.published.join("; ")
+            );
+            cx.sink().notice(text);
+            if !args.no_verify {
+                let version = function_publication::live_version(&cx.fresh()).await?;
+                let again = Unverified::again(version);
+                let status = verify(session, &cx.fresh(), args, signals, again, before).await?;
+                if status != ExitStatus::Done {
+                    return Ok(status);
+                }
+            }
+        }
     }
     handover::leave_api(&cx, target).await;
     if args.only.is_some() || !is_in_transition(session, &cx).await? {

@@ -13,6 +13,7 @@ use crate::error::{ExitStatus, Result};
 use crate::event::{Event, Sink};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::report;
 use crate::resource::Context;
 use crate::resource::api_attachment::restore::withdraw;
@@ -158,7 +159,7 @@ async fn unharmed(
     if !report.is_well() {
         let text = "not every request could be sent from here, so a later `up` repeats them; or run `threescale-gw verify` from \
                     a host that reaches the API";
-        sink.notice(text);
+        sink.finding(NoticeCode::NotVerified, text);
         return Ok(ExitStatus::Done);
     }
     served::note_verified(cx, target, found).await?;

@@ -115,6 +115,7 @@ impl VerifiedApi {
             are_observed,
             have_reasons: now || (is_deployed && deployed),
             are_unauthorized: is_live || (is_deployed && is_configured),
+            ..Refusals::default()
         }
     }
 }

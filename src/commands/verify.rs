@@ -1,14 +1,22 @@
 //! `verify`: proves with real requests that the API is protected.
 
+mod in_stage;
+mod log;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use self::in_stage::InStage;
 use super::existing;
 use super::input::{is_without_file, or_stack};
 use super::outputs::invoke_url;
 use super::session::{Session, attached, connect};
 use super::verified_api::VerifiedApi;
 use crate::api_gateway;
-use crate::api_gateway::{Api, ApiTarget, AuthorizationType};
+use crate::api_gateway::http::CONNECT;
+use crate::api_gateway::{Api, AuthorizationType, Method, Protocol};
 use crate::cli::{Global, RequestArgs, VerifyArgs};
 use crate::code::Code;
 use crate::error::{Error, ExitStatus, Result};
@@ -18,8 +26,8 @@ use crate::kind::Kind;
 use crate::preflight;
 use crate::report;
 use crate::resource::health_check::{self, Asked};
-use crate::resource::{Context, RunOptions, api_authorizer, function_publication};
-use crate::verify::{self, Before, Check, Expectation, Fault, Key, Probe, Report, Row};
+use crate::resource::{Context, RunOptions, function_publication};
+use crate::verify::{self, Before, Check, Expectation, Fault, Key, Keys, Probe, Report, Row};
 
 /// Runs `verify`.
 pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Result<ExitStatus> {
@@ -29,7 +37,7 @@ pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Resul
             let cx = attached(&connect(global, 10, sink).await?).await?;
             existing::ensure_managed(&cx).await?;
             let (api, notes) = VerifiedApi::of_account(&cx).await?;
-            let requests = Requests::of(&cx, api, &args.requests, url);
+            let requests = Requests::of(&cx, api, &args.requests, url)?;
             (cx, requests, notes)
         }
         false => {
@@ -115,10 +123,15 @@ async fn ask_itself(cx: &Context, report: &mut Report, observes: bool) {
         check: Check::SelfTest,
         verb: String::new(),
         status: None,
+        request_id: None,
         verdict,
         as_before: false,
     });
 }
+
+/// What a failure of an HTTP or WebSocket API means, which tells no cause.
+const FAILED: &str = "a 500 means that the function failed, took longer than 10 s or answered in another form, or that API Gateway \
+                      may not invoke it: `threescale-gw logs` and `threescale-gw status` tell more";
 
 /// The requests that verify the API, and what their evaluation depends on.
 pub(super) struct Requests {
@@ -127,6 +140,8 @@ pub(super) struct Requests {
     /// Why they cannot be sent.
     skipped: Option<String>,
     probes: Vec<Probe>,
+    /// The key of the probes that no application has.
+    nobody: Key,
 }
 
 impl Requests {
@@ -138,37 +153,65 @@ impl Requests {
         url: Option<&str>,
     ) -> Result<Self> {
         let api = VerifiedApi::of_configuration(session, cx).await?;
-        Ok(Self::of(cx, api, args, url))
+        Self::of(cx, api, args, url)
     }
 
-    fn of(cx: &Context, api: VerifiedApi, args: &RequestArgs, url: Option<&str>) -> Self {
+    fn of(
+        cx: &Context,
+        mut api: VerifiedApi,
+        args: &RequestArgs,
+        url: Option<&str>,
+    ) -> Result<Self> {
+        if api.api.protocol == Protocol::WebSocket && api.methods.is_empty() {
+            // Without this route, every connection is accepted.
+            let connect = Method::new("", CONNECT);
+            api.methods.push((connect, Expectation::Protected));
+        }
         let own = invoke_url(cx, &api.target);
         let url = url.unwrap_or(&own);
         let key = args
             .key
             .as_ref()
             .map(|key| Key::parse(key.expose(), &api.credentials));
-        Self {
+        let nobody = Key::nobody(api.api.protocol).map_err(anyhow::Error::new)?;
+        let keys = Keys {
+            nobody: nobody.clone(),
+            good: key,
+        };
+        Ok(Self {
             url: url.to_owned(),
             skipped: unreachable(&api.api, url == own),
-            probes: verify::probes(&api.methods, &api.credentials, key.as_ref()),
+            probes: verify::probes(&api.api, &api.methods, &api.credentials, &keys),
+            nobody,
             api,
-        }
+        })
     }
 
     /// Asks the API how it answers before a change.
     pub(super) async fn ask_before(&self, cx: &Context) -> Result<Before> {
         let stage = api_gateway::stage(cx, &self.api.target).await?;
         let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
-        let open = served
-            .into_iter()
-            .flatten()
-            .filter(|(_, authorization)| **authorization == AuthorizationType::None)
-            .map(|(key, _)| key.to_string())
-            .collect();
+        let is_open = |authorization: &AuthorizationType| *authorization == AuthorizationType::None;
+        let open = match served {
+            Some(served) => served
+                .iter()
+                .filter(|(_, authorization)| is_open(authorization))
+                .map(|(key, _)| key.to_string())
+                .collect(),
+            // Nothing tells what the stage of a WebSocket API serves, so the draft counts.
+            None if self.api.api.protocol == Protocol::WebSocket => {
+                let methods = self.api.methods.iter();
+                methods
+                    .filter(|(method, _)| is_open(&method.authorization))
+                    .map(|(method, _)| method.label())
+                    .collect()
+            }
+            None => BTreeSet::new(),
+        };
+        let at = (self.url.as_str(), self.api.api.protocol);
         Ok(match &self.skipped {
             Some(_) => Before::known(open, []),
-            None => verify::run::ask_before(&self.url, &self.probes, open).await,
+            None => verify::run::ask_before(at, &self.probes, open).await,
         })
     }
 
@@ -181,6 +224,19 @@ impl Requests {
         before: &Before,
         is_deployed: bool,
     ) -> Report {
+        self.send_with(sink, settle, before, is_deployed, None)
+            .await
+    }
+
+    /// The same with what the stage serves, if that is known.
+    async fn send_with(
+        &self,
+        sink: &Sink,
+        settle: Duration,
+        before: &Before,
+        is_deployed: bool,
+        in_stage: Option<&InStage>,
+    ) -> Report {
         if let Some(reason) = &self.skipped {
             return Report {
                 url: self.url.clone(),
@@ -188,8 +244,20 @@ impl Requests {
                 ..Report::default()
             };
         }
-        let probes = self.probes.clone();
-        let refusals = self.api.refusals(is_deployed);
+        let mut probes = self.probes.clone();
+        if let Some(in_stage) = in_stage {
+            let of = |(method, _): &(Method, Expectation)| {
+                (method.label(), in_stage.is_open(&method.key()))
+            };
+            let open: BTreeMap<_, _> = self.api.methods.iter().map(of).collect();
+            for probe in &mut probes {
+                probe.is_open_in_stage = open.get(&probe.label).copied().flatten();
+            }
+        }
+        let refusals = verify::Refusals {
+            need_key: in_stage.is_none_or(|served| served.need_key),
+            ..self.api.refusals(is_deployed)
+        };
         let on_retry = |cause, wait| {
             sink.emit(Event::Retrying {
                 id: None,
@@ -197,16 +265,45 @@ impl Requests {
                 wait,
             });
         };
-        verify::run::prove(&self.url, probes, refusals, settle, before, on_retry).await
+        let at = (self.url.as_str(), self.api.api.protocol);
+        let mut report = verify::run::prove(at, probes, refusals, settle, before, on_retry).await;
+        let mut faults = report.rows.iter().map(|row| &row.verdict);
+        let has_failed = faults.any(|verdict| matches!(verdict, Err((Fault::AuthorizerFailed, _))));
+        if has_failed && self.api.api.protocol != Protocol::Rest {
+            report.notes.push(FAILED.to_owned());
+        }
+        report
     }
 
-    /// Sends the requests, and reads what the stage serves.
+    /// Sends the requests, and reads what the stage serves and, if refusals tell no reason, what the authorizer logs.
     async fn prove(&self, cx: &Context, settle: Duration, before: &Before) -> Result<Report> {
-        let mut report = self.send(cx.sink(), settle, before, false).await;
-        if self.skipped.is_none() {
-            let rows = misguarded(cx, &self.api.target, &self.api.methods).await?;
-            report.rows.extend(rows);
+        if self.skipped.is_some() {
+            return Ok(self.send(cx.sink(), settle, before, false).await);
         }
+        let (target, methods) = (&self.api.target, &self.api.methods);
+        if target.protocol == Protocol::Rest {
+            let mut report = self.send(cx.sink(), settle, before, false).await;
+            let in_stage = InStage::read(cx, target).await?;
+            report.rows.extend(in_stage.misguarded(cx, methods));
+            return Ok(report);
+        }
+        let since = Timestamp::now();
+        let in_stage = InStage::read(cx, target).await?;
+        let mut report = self
+            .send_with(cx.sink(), settle, before, false, Some(&in_stage))
+            .await;
+        let has_ours = |label: &str| {
+            let mut methods = methods.iter().map(|(method, _)| method);
+            let method = methods.find(|method| method.label() == label);
+            method.is_some_and(|method| in_stage.has_ours(cx, &method.key()))
+        };
+        let log = log::Log {
+            since,
+            patience: settle,
+            is_draft: in_stage.is_draft(),
+        };
+        log.prove(cx, &mut report, &self.nobody, has_ours).await;
+        report.rows.extend(in_stage.misguarded(cx, methods));
         Ok(report)
     }
 }
@@ -240,121 +337,4 @@ fn unreachable(api: &Api, at_own_address: bool) -> Option<String> {
             api.id
         )
     })
-}
-
-/// Protected methods that the stage serves without our authorizer. A refusal alone does not show this, because a
-/// required API key, a policy, a firewall or the backend itself may also refuse.
-async fn misguarded(
-    cx: &Context,
-    target: &ApiTarget,
-    methods: &[(api_gateway::Method, Expectation)],
-) -> Result<Vec<Row>> {
-    let cx = cx.fresh();
-    let export = api_gateway::export(&cx, target).await?;
-    let stage = match &*export {
-        Some(_) => None,
-        None => (*api_gateway::stage(&cx, target).await?).clone(),
-    };
-    let ours = |uri: &str| api_authorizer::is_ours(&cx, uri);
-    // Information that the service does not return is not a fault.
-    let fault = |method: &api_gateway::Method| {
-        let key = method.key();
-        match &*export {
-            Some(export) => export
-                .methods
-                .get(&key)
-                .and_then(|served| exported(served, ours)),
-            None => {
-                let served = stage.as_ref()?.served.as_ref()?;
-                summed_up(served.get(&key)?)
-            }
-        }
-    };
-    let row = |method: &api_gateway::Method| {
-        Some(Row {
-            label: method.label(),
-            check: Check::Guard,
-            verb: String::new(),
-            status: None,
-            verdict: Err(fault(method)?),
-            as_before: false,
-        })
-    };
-    Ok(methods
-        .iter()
-        .filter(|(_, meant)| *meant == Expectation::Protected)
-        .filter_map(|(method, _)| row(method))
-        .collect())
-}
-
-/// The fault of a protected method, according to the stage's export.
-fn exported(
-    served: &api_gateway::export::Method,
-    ours: impl Fn(&str) -> bool,
-) -> Option<(Fault, String)> {
-    match (&served.authorizer_uri, &served.guard) {
-        (Some(uri), _) if ours(uri) => None,
-        (Some(by), _) => Some(decided_by(by)),
-        // An authorizer whose address is not in the export.
-        (None, Some(guard)) if guard == "custom" => None,
-        (None, Some(guard)) => Some(decided_by(guard)),
-        (None, None) => Some(unguarded()),
-    }
-}
-
-/// The fault of a protected method with this authorization type in the deployment's summary.
-fn summed_up(authorization: &AuthorizationType) -> Option<(Fault, String)> {
-    match authorization {
-        AuthorizationType::Custom => None,
-        AuthorizationType::None => Some(unguarded()),
-        other => Some(decided_by(other.as_str())),
-    }
-}
-
-fn decided_by(other: &str) -> (Fault, String) {
-    (
-        Fault::WrongAuthorizer,
-        format!("the stage serves it with {other}"),
-    )
-}
-
-fn unguarded() -> (Fault, String) {
-    let text = "the stage serves it without an authorizer";
-    (Fault::Open, text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_stage_serves_without_our_authorizer_is_a_fault() {
-        let served = |uri: Option<&str>, guard: Option<&str>| {
-            let served = api_gateway::export::Method {
-                authorizer_uri: uri.map(str::to_owned),
-                guard: guard.map(str::to_owned),
-                ..api_gateway::export::Method::default()
-            };
-            exported(&served, |uri| uri == "arn:ours").map(|(fault, _)| fault)
-        };
-        let custom = Some("custom");
-        assert_eq!(served(Some("arn:ours"), custom), None);
-        assert_eq!(
-            served(Some("arn:theirs"), custom),
-            Some(Fault::WrongAuthorizer)
-        );
-        assert_eq!(served(None, custom), None);
-        assert_eq!(served(None, Some("awsSigv4")), Some(Fault::WrongAuthorizer));
-        assert_eq!(served(None, None), Some(Fault::Open));
-        let fault = |authorization| summed_up(&authorization).map(|(fault, _)| fault);
-        assert_eq!(
-            [
-                AuthorizationType::Custom,
-                AuthorizationType::None,
-                AuthorizationType::AwsIam
-            ]
-            .map(fault),
-            [None, Some(Fault::Open), Some(Fault::WrongAuthorizer)]
-        );
-    }
 }

@@ -9,6 +9,7 @@ use crate::error::ExitStatus;
 use crate::event::Tally;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::prices;
 use crate::resource::billed::billed;
 use crate::resource::{Context, ResourceError};
@@ -38,7 +39,9 @@ pub(super) async fn apply(
             let reads = tokio::time::timeout(READ_WITHIN, costs(cx)).await;
             let existing = existing(plan, outcome.tally);
             let notice = remains(&cx.names().stack, existing, reads.ok().flatten());
-            notice.into_iter().for_each(|text| cx.sink().notice(text));
+            if let Some(text) = notice {
+                cx.sink().finding(NoticeCode::StackRemains, text);
+            }
         }
     }
     (outcome, status)

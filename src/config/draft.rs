@@ -35,8 +35,8 @@ impl Answer {
     pub fn check(self, text: &str) -> Result<(), Invalid> {
         match self {
             Self::Stack => identifiers::stack_name(text).map(|_| ()),
-            Self::ApiId => identifiers::rest_api_id(text).map(|_| ()),
-            Self::ApiName => identifiers::rest_api_name(text).map(|_| ()),
+            Self::ApiId => identifiers::api_id(text).map(|_| ()),
+            Self::ApiName => identifiers::api_name(text).map(|_| ()),
             Self::Stage => identifiers::stage(text).map(|_| ()),
             Self::ServiceId => identifiers::service_id(text).map(|_| ()),
             Self::Parameter(location) => identifiers::parameter_name(text, location).map(|_| ()),
@@ -143,5 +143,14 @@ threescale:
 
 /// A text in quotes, in which no `$` begins a variable. YAML reads the strings of JSON.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text.replace('$', "$$")).to_string()
+    let mut escaped = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        escaped.push(c);
+        // Before any other character, it stays as it is, as in `$default`.
+        if c == '$' && matches!(rest.peek(), Some('$' | '{')) {
+            escaped.push('$');
+        }
+    }
+    serde_json::Value::from(escaped).to_string()
 }

@@ -17,8 +17,8 @@ use super::substitute::Environment;
 use super::values::{choice, field, file, ids, is_word, optional_section};
 use super::{
     Api, ApiSelector, Authorizer, Cache, CacheEngine, CacheKind, Config, CredentialKind,
-    CredentialLocation, Credentials, MappingRule, Monitoring, Place, StackName, Threescale,
-    identifiers, mapping_rule, validate,
+    CredentialLocation, Credentials, LimitedKey, LimitedKeys, MappingRule, Monitoring, Place,
+    StackName, Threescale, identifiers, mapping_rule, validate,
 };
 use crate::nearest::nearest;
 use crate::pattern::MethodPattern;
@@ -165,8 +165,8 @@ fn api(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Api> {
             .field(key)
             .and_then(|field| reader.text(field, Show::Yes, parse))
     };
-    let id = text("id", identifiers::rest_api_id).map(ApiSelector::Id);
-    let name = text("name", identifiers::rest_api_name).map(ApiSelector::Name);
+    let id = text("id", identifiers::api_id).map(ApiSelector::Id);
+    let name = text("name", identifiers::api_name).map(ApiSelector::Name);
     validate::selector(reader, section);
     let stage = reader.required(section, "stage");
     let stage = stage.and_then(|field| reader.text(field, Show::Yes, identifiers::stage));
@@ -195,7 +195,22 @@ fn api(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Api> {
         except: except?,
         responses: responses?,
         usage_key: usage_key?,
+        limited: limited(section),
     })
+}
+
+/// The keys that not every kind of API can have, with their places.
+fn limited(section: &Section<'_>) -> LimitedKeys {
+    let keys = ["responses", "usage_key"].into_iter();
+    let given = keys.filter_map(|key| {
+        let at = section.field(key)?.at();
+        Some(LimitedKey {
+            key,
+            line: at.line,
+            column: at.column,
+        })
+    });
+    LimitedKeys(given.collect())
 }
 
 fn responses(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Responses> {

@@ -75,31 +75,38 @@ pub(super) fn region(text: &str) -> Result<String, Invalid> {
 }
 
 /// API Gateway's ids have ten characters, but this is not guaranteed. Emulators use shorter ids.
-pub(super) fn rest_api_id(text: &str) -> Result<String, Invalid> {
+pub(super) fn api_id(text: &str) -> Result<String, Invalid> {
     if (8..=12).contains(&text.len()) && text.chars().all(is_lower_or_digit) {
         Ok(text.to_owned())
     } else {
         Err(Invalid::new(
-            "must be the id of a REST API: ten of `a-z` and `0-9`",
+            "must be the id of an API: ten of `a-z` and `0-9`",
         ))
     }
 }
 
-pub(super) fn rest_api_name(text: &str) -> Result<String, Invalid> {
+pub(super) fn api_name(text: &str) -> Result<String, Invalid> {
     if text.trim().is_empty() || text.contains(char::is_control) {
-        Err(Invalid::new("must be the name of a REST API"))
+        Err(Invalid::new("must be the name of an API"))
     } else {
         Ok(text.to_owned())
     }
 }
 
+/// The stage of an HTTP API that has no segment in the path.
+const DEFAULT_STAGE: &str = "$default";
+
+/// A stage, or the one of HTTP APIs whose name is not a part of the path.
 pub(super) fn stage(text: &str) -> Result<String, Invalid> {
+    if text == DEFAULT_STAGE {
+        return Ok(text.to_owned());
+    }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     if (1..=128).contains(&text.len()) && text.chars().all(allowed) {
         Ok(text.to_owned())
     } else {
         Err(Invalid::new(
-            "must be the name of a stage: at most 128 letters, digits, `-` and `_`",
+            "must be the name of a stage: at most 128 letters, digits, `-` and `_`, or `$default`",
         ))
     }
 }

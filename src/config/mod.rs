@@ -174,7 +174,7 @@ impl fmt::Display for StackName {
 /// The existing API and the methods to protect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Api {
-    /// Which REST API.
+    /// Which REST, HTTP or WebSocket API.
     #[serde(flatten)]
     pub selector: ApiSelector,
     /// The stage to deploy to.
@@ -189,6 +189,31 @@ pub struct Api {
     pub responses: Responses,
     /// What the authorizer gives API Gateway as the key of its usage plans.
     pub usage_key: Option<CredentialKind>,
+    /// The keys of the file that not every kind of API can have.
+    #[serde(skip)]
+    pub limited: LimitedKeys,
+}
+
+/// The keys of a file that not every kind of API can have. They are equal in all files, because a default that is written out is
+/// the same configuration.
+#[derive(Debug, Clone, Default, Eq)]
+pub struct LimitedKeys(pub Vec<LimitedKey>);
+
+impl PartialEq for LimitedKeys {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// A key of the file that not every kind of API can have. The kind is known only once the API is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitedKey {
+    /// `responses` or `usage_key`.
+    pub key: &'static str,
+    /// The line of the value, counted from 1.
+    pub line: usize,
+    /// The column of the value, counted from 1.
+    pub column: usize,
 }
 
 /// How the API is found.

@@ -1,4 +1,4 @@
-//! Parses a [`MethodPattern`]: `GET /orders/*`.
+//! Parses a [`MethodPattern`]: `GET /orders/*`, or the name of a route.
 
 use std::str::FromStr;
 
@@ -11,19 +11,31 @@ pub(super) const METHODS: [&str; 8] = [
     "ANY", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS",
 ];
 
+/// The routes without a method and a path: of an HTTP API, and of a WebSocket API the one that can have an authorizer.
+/// Source: API Gateway Developer Guide, "Working with routes for HTTP APIs" and "Managing connected users and client apps".
+pub(super) const ROUTES: [&str; 2] = ["$default", "$connect"];
+
 impl FromStr for MethodPattern {
     type Err = Invalid;
 
-    /// Parses `METHOD PATH`.
+    /// Parses `METHOD PATH`, or the name of a route.
     ///
     /// # Errors
     /// The form of a pattern, or the rule that is broken.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let form = || Invalid::new("must be a method and a path, such as `GET /orders/*`");
-        let (method, path) = text
-            .trim()
-            .split_once(char::is_whitespace)
-            .ok_or_else(form)?;
+        let text = text.trim();
+        if text.starts_with('$') {
+            if !ROUTES.contains(&text) {
+                let must = "must be `$default` of an HTTP API or `$connect` of a WebSocket API, or a method and a path";
+                return Err(Invalid::new(must).did_you_mean(nearest(text, ROUTES)));
+            }
+            return Ok(Self {
+                method: String::new(),
+                path: text.to_owned(),
+            });
+        }
+        let (method, path) = text.split_once(char::is_whitespace).ok_or_else(form)?;
         let path = path.trim_start();
         if !METHODS.contains(&method) {
             let must = format!("must begin with a method: {}", METHODS.join(", "));
@@ -99,6 +111,8 @@ mod tests {
             "ANY /*",
             "POST /orders/{id}/*",
             "OPTIONS /{proxy+}",
+            "$default",
+            "$connect",
         ] {
             assert_eq!(pattern(text).to_string(), text);
         }
@@ -112,6 +126,12 @@ mod tests {
             "must be a method and a path, such as `GET /orders/*`"
         );
         assert_eq!(error("GET"), error(""));
+        assert_eq!(
+            error("$defalt"),
+            "must be `$default` of an HTTP API or `$connect` of a WebSocket API, or a method and a path; did you mean `$default`?"
+        );
+        assert!(error("$default /a").starts_with("must be `$default`"));
+        assert!(error("ANY $default").starts_with("must have a path that begins"));
         assert_eq!(
             error("get /health"),
             "must begin with a method: ANY, GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS; did you mean `GET`?",

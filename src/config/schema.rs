@@ -138,8 +138,15 @@ fn root() -> Properties {
 const TAG_TEXT: &str = r"^[^\x00-\x1f!-*,;<>?\[-\^`{-\x7f]*$";
 
 fn api() -> Value {
-    let method = format!(r"\s*({})\s+/[^ \t\r\n?#]*\s*", pattern::METHODS.join("|"));
-    let method = text(&method, "METHOD PATH, such as `GET /orders/*`.");
+    let method = format!(
+        r"\s*(({})\s+/[^ \t\r\n?#]*|{})\s*",
+        pattern::METHODS.join("|"),
+        pattern::ROUTES.map(|route| format!(r"\{route}")).join("|")
+    );
+    let method = text(
+        &method,
+        "METHOD PATH, such as `GET /orders/*`; or `$default` of an HTTP API, `$connect` of a WebSocket API.",
+    );
     let types = || {
         json!([
             {"type": "boolean"},
@@ -178,20 +185,23 @@ fn api() -> Value {
     let properties = vec![
         (
             "id",
-            text("[a-z0-9]{8,12}", "The id of an existing REST API."),
+            text(
+                "[a-z0-9]{8,12}",
+                "The id of an existing REST, HTTP or WebSocket API.",
+            ),
         ),
         (
             "name",
-            json!({"description": "The name of an existing REST API, in place of its id.", "type": "string", "pattern": r"[^ \t\r\n]"}),
+            json!({"description": "The name of an existing REST, HTTP or WebSocket API, in place of its id.", "type": "string", "pattern": r"[^ \t\r\n]"}),
         ),
         (
             "stage",
-            text("[A-Za-z0-9_-]{1,128}", "The stage to protect."),
+            text(r"[A-Za-z0-9_-]{1,128}|\$default", "The stage to protect."),
         ),
         (
             "protect",
             json!({
-                "description": "The methods to protect; by default, every open method except OPTIONS. A method that already has \
+                "description": "The methods or routes to protect; by default, every open one except OPTIONS. One that already has \
                     AWS_IAM or another authorizer is protected only if it is named exactly.",
                 "type": "array",
                 "minItems": 1,
@@ -211,7 +221,7 @@ fn api() -> Value {
         (
             "responses",
             json!({
-                "description": "The gateway responses to refused callers.",
+                "description": "The gateway responses to refused callers. Only for REST APIs.",
                 "default": {"types": true, "limits": 403},
                 "anyOf": responses,
             }),
@@ -220,7 +230,7 @@ fn api() -> Value {
             "usage_key",
             described(
                 choice_of::<CredentialKind>(),
-                "What the authorizer gives API Gateway as the key of its usage plans, if the API takes the key from the authorizer.",
+                "What the authorizer gives API Gateway as the key of its usage plans, if the API takes the key from the authorizer. Not for HTTP APIs.",
             ),
         ),
     ];

@@ -15,6 +15,7 @@ use crate::aws::{AwsError, Backoff, Class};
 use crate::cancel::{CancelToken, StopReason};
 use crate::event::Event;
 use crate::id::LogicalId;
+use crate::notice::NoticeCode;
 use crate::resource::{Context, DynKind, DynResource, Live, Observed, Phase, ResourceError};
 
 /// The number of changes after which a resource counts as not converging. A cache of which everything changes takes 12.
@@ -390,6 +391,7 @@ impl<'a> StepRunner<'a> {
             self.named = true;
             self.cx.sink().emit(Event::Notice {
                 id: Some(self.id().clone()),
+                code: Some(NoticeCode::StateUnknown),
                 text: format!("is in the state `{state}`, which this version of threescale-gw does not know; waiting until it ends"),
             });
         }

@@ -15,6 +15,7 @@ use crate::api_gateway::ApiTarget;
 use crate::aws::{AwsError, Class};
 use crate::cancel::CancelToken;
 use crate::error::Error;
+use crate::notice::NoticeCode;
 use crate::resource::{ApiExclusion, Context, ResourceError};
 
 /// The locks of the APIs that this run works on. Call [`ApiLocks::release`] before the end of the run.
@@ -51,7 +52,7 @@ impl ApiLocks {
         for (api, entered) in held {
             if let Err(error) = entered.lock.release().await {
                 let text = format!("could not release the lock of API {api}: {error}");
-                self.cx.sink().notice(text);
+                self.cx.sink().finding(NoticeCode::LockNotReleased, text);
             }
         }
     }

@@ -49,6 +49,7 @@ use crate::event::Event;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::Names;
+use crate::notice::NoticeCode;
 use crate::resource::{Context, ResourceError, parameter};
 
 const NAME: &str = "lock";
@@ -467,8 +468,10 @@ impl Lock {
         if stop.is_some() || (taken.is_err() && mine.claimed) {
             // A write may have succeeded although its response was lost.
             if let Err(error) = give_back(cx, &mine).await {
-                cx.sink()
-                    .notice(format!("could not release the lock: {error}"));
+                cx.sink().finding(
+                    NoticeCode::LockNotReleased,
+                    format!("could not release the lock: {error}"),
+                );
             }
         }
         if let Some(stop) = stop {
@@ -544,7 +547,7 @@ async fn acquire(cx: &Context, cancel: &CancelToken, mine: &mut Mine) -> Result<
                 }
                 if take_over(cx, mine, &look).await? {
                     let text = format!("took over the expired lock of {}", held.describe());
-                    cx.sink().notice(text);
+                    cx.sink().finding(NoticeCode::LockTakenOver, text);
                     return Ok(());
                 }
             }
@@ -615,7 +618,7 @@ async fn keep(
             Err(error) => format!("the lock could not be renewed: {error}: this run stops"),
         };
         cancel.interrupt();
-        cx.sink().notice(text);
+        cx.sink().finding(NoticeCode::LockLost, text);
         return None;
     }
 }

@@ -7,6 +7,7 @@ use futures::future::{BoxFuture, FutureExt as _};
 use super::{Held, Lock, NAME, lost};
 use crate::aws::{AwsError, Class};
 use crate::cancel::CancelToken;
+use crate::notice::NoticeCode;
 use crate::resource::{Context, ResourceError, StackLock, parameter};
 
 impl Lock {
@@ -41,7 +42,7 @@ impl Watch {
         let why = lost(held.as_ref());
         if self.cancel.stop().is_none() {
             self.cancel.interrupt();
-            self.cx.sink().notice(&why);
+            self.cx.sink().finding(NoticeCode::LockLost, &why);
         }
         Err(ResourceError::Aws(AwsError {
             class: Class::Stopped,

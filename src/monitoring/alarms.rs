@@ -57,8 +57,8 @@ impl Settings {
             .count()
     }
 
-    /// What is watched, in words.
-    pub fn metrics(&self) -> String {
+    /// What is watched, in words: by query.
+    pub fn metrics(&self) -> Vec<String> {
         let words = self.queries.iter().map(|query| match &query.source {
             Source::Expression(expression) => expression.clone(),
             Source::Metric {
@@ -76,7 +76,7 @@ impl Settings {
                 format!("{statistic} of {namespace} {metric} ({dimensions}) in {period} s")
             }
         });
-        words.collect::<Vec<_>>().join("; ")
+        words.collect()
     }
 
     /// When the alarm fires, in words.

@@ -3,7 +3,7 @@
 //! They are those that requests of the program name, without wildcards: a policy that was written by hand may allow only a
 //! part of what the policies of this program allow.
 
-use super::scope::Scope;
+use super::scope::{Collection, Scope};
 use super::table::On;
 
 /// The types of EC2's resources, and how their ids begin. Source: Service Authorization Reference; Amazon EC2 User Guide,
@@ -59,6 +59,19 @@ impl Scope {
         let Some(api) = &self.api else {
             return Vec::new();
         };
+        let of = |collection: &Collection| match collection {
+            Collection::RestApis => self.parts_of_rest_api(),
+            Collection::Apis => self.parts_of_api(),
+        };
+        let arns = self.collections.iter().flat_map(|collection| {
+            let path = collection.path();
+            let parts = of(collection).into_iter();
+            parts.map(move |part| self.public("apigateway", &format!("{path}/{api}{part}")))
+        });
+        arns.collect()
+    }
+
+    fn parts_of_rest_api(&self) -> Vec<String> {
         let methods = ["ANY", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"];
         let methods = methods.map(|verb| format!("/resources/{ID}/methods/{verb}"));
         let stage = self.stage.as_deref().unwrap_or("prod");
@@ -77,12 +90,19 @@ impl Scope {
             format!("/stages/{stage}"),
             format!("/stages/{stage}/exports/oas30"),
         ];
-        parts
-            .chain(named)
-            .chain(methods)
-            .chain(stage)
-            .map(|part| self.public("apigateway", &format!("/restapis/{api}{part}")))
-            .collect()
+        let all = parts.chain(named).chain(methods).chain(stage);
+        all.collect()
+    }
+
+    /// Those of an HTTP or WebSocket API.
+    fn parts_of_api(&self) -> Vec<String> {
+        let stage = self.stage.as_deref().unwrap_or("$default");
+        let lists = ["authorizers", "deployments", "routes"];
+        let lists = lists.map(|list| [format!("/{list}"), format!("/{list}/{ID}")]);
+        let others = ["", "/stages", "/exports/OAS30"].map(str::to_owned);
+        let lists = lists.into_iter().flatten();
+        let all = lists.chain(others).chain([format!("/stages/{stage}")]);
+        all.collect()
     }
 
     /// What the stack stores, and the locks.
@@ -96,7 +116,8 @@ impl Scope {
         let mut paths = vec![self.names.parameters()];
         paths.extend(of_stack.map(|name| self.names.parameter(name)));
         if let Some(api) = &self.api {
-            let stage = self.stage.as_deref().unwrap_or("prod");
+            // No name of a parameter has a `$`.
+            let stage = self.stage.as_deref().unwrap_or("prod").replace('$', "");
             let record = format!("attachment/{api}/{stage}/head");
             paths.push(self.names.parameter(&record));
             paths.push(self.names.of_api(api).parameter("lock"));
@@ -144,7 +165,10 @@ mod tests {
     fn the_examples_are_real_resources() {
         let scope = Scope::of_stack(Names::new("orders", "us-east-1", "123456789012"));
         assert_eq!(scope.examples(On::Api), [""; 0]);
-        let scope = scope.with_api("a1b2c3d4e5");
+        let http = scope.clone().with_api("a1b2c3d4e5", Collection::Apis);
+        let mut both = scope.clone();
+        both.api = Some("a1b2c3d4e5".to_owned());
+        let scope = scope.with_api("a1b2c3d4e5", Collection::RestApis);
         for (on, arn) in [
             (
                 On::Api,
@@ -186,5 +210,11 @@ mod tests {
             let examples = scope.examples(on);
             assert!(examples.iter().any(|one| one == arn), "{arn}: {examples:?}");
         }
+        let route = "arn:aws:apigateway:us-east-1::/apis/a1b2c3d4e5/routes/0123456789abcdef0";
+        let method = "arn:aws:apigateway:us-east-1::/restapis/a1b2c3d4e5/resources/0123456789abcdef0/methods/GET";
+        let has = |scope: &Scope, arn: &str| scope.examples(On::Api).iter().any(|one| one == arn);
+        assert!(has(&http, route) && !has(&http, method));
+        assert!(has(&both, route) && has(&both, method));
+        assert!(!has(&scope, route));
     }
 }

@@ -10,5 +10,5 @@ pub use self::policy::{
     MANAGED_POLICY_MAX, Principal, Purpose, by_service, documents, lacking, needed, principal,
     rights, size,
 };
-pub use self::scope::{ANY_STACK, Scope, partition};
+pub use self::scope::{ANY_STACK, Collection, Scope, partition};
 pub use self::trust::{Provider, trust};

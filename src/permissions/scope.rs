@@ -50,6 +50,8 @@ pub struct Scope {
     pub names: Names,
     /// The id of the API. `None` if it is not known.
     pub(super) api: Option<String>,
+    /// The parts of API Gateway that the API may be in. An id does not tell.
+    pub(super) collections: &'static [Collection],
     /// The stage of the API. `None` if it is not known.
     pub(super) stage: Option<String>,
     vpc: Network,
@@ -61,6 +63,27 @@ pub struct Scope {
     kms_keys: BTreeSet<String>,
     /// The kinds that the configuration does not make.
     unused: Vec<Kind>,
+}
+
+/// The part of API Gateway that an API is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collection {
+    /// REST APIs.
+    RestApis,
+    /// HTTP and WebSocket APIs.
+    Apis,
+}
+
+impl Collection {
+    const ALL: &'static [Self] = &[Self::RestApis, Self::Apis];
+
+    /// The first part of the path in ARNs. Source: API Gateway Developer Guide, "Amazon Resource Name (ARN) reference".
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::RestApis => "/restapis",
+            Self::Apis => "/apis",
+        }
+    }
 }
 
 /// The name of a stack in the names of all stacks.
@@ -82,6 +105,7 @@ impl Scope {
         Self {
             names,
             api: None,
+            collections: Collection::ALL,
             stage: None,
             vpc: Network::Unknown,
             role: None,
@@ -130,6 +154,7 @@ impl Scope {
                 ApiSelector::Id(id) => Some(id.clone()),
                 ApiSelector::Name(_) => None,
             },
+            collections: Collection::ALL,
             stage: Some(config.api.stage.clone()),
             vpc: match &network.vpc {
                 Vpc::Created => Network::Created,
@@ -143,11 +168,15 @@ impl Scope {
         }
     }
 
-    /// With the id of the API.
+    /// With the id of the API, which is known to be in this part of API Gateway.
     #[must_use]
-    pub fn with_api(self, id: &str) -> Self {
+    pub fn with_api(self, id: &str, collection: Collection) -> Self {
         Self {
             api: Some(id.to_owned()),
+            collections: match collection {
+                Collection::RestApis => &[Collection::RestApis],
+                Collection::Apis => &[Collection::Apis],
+            },
             ..self
         }
     }
@@ -224,16 +253,15 @@ impl Scope {
         let named = self.names.exact("*");
         match on {
             On::Any => vec!["*".to_owned()],
-            On::Api => match &self.api {
-                Some(id) => vec![
-                    self.public("apigateway", &format!("/restapis/{id}")),
-                    self.public("apigateway", &format!("/restapis/{id}/*")),
-                ],
-                None => vec![
-                    self.public("apigateway", "/restapis"),
-                    self.public("apigateway", "/restapis/*"),
-                ],
-            },
+            On::Api => {
+                let id = self.api.as_ref().map(|id| format!("/{id}"));
+                let id = id.unwrap_or_default();
+                let paths = self.collections.iter().map(|of| of.path());
+                paths
+                    .flat_map(|path| [format!("{path}{id}"), format!("{path}{id}/*")])
+                    .map(|path| self.public("apigateway", &path))
+                    .collect()
+            }
             On::Domains => vec![
                 self.public("apigateway", "/domainnames"),
                 self.public("apigateway", "/domainnames/*"),

@@ -116,6 +116,7 @@ pub const READ: &[Right] = &[
 
 /// To check a plan before anything is changed.
 pub const CHECK: &[Right] = &[
+    ("apigateway:GET", On::Domains),
     ("ec2:DescribeAccountVpcEncryptionControl", On::Any),
     ("ec2:DescribeAvailabilityZones", On::Any),
     ("ec2:DescribeInstanceTypeOfferings", On::Any),
@@ -166,6 +167,7 @@ pub const STATUS: &[Right] = &[
 
 /// For `export`, in addition. Those of EC2 are for a NAT instance.
 pub const EXPORT: &[Right] = &[
+    ("apigateway:GET", On::Domains),
     ("ec2:DescribeInstanceAttribute", On::Any),
     ("ec2:DescribeInstanceCreditSpecifications", On::Any),
     ("ec2:DescribeVolumes", On::Any),
@@ -206,6 +208,8 @@ pub const UP_MAYBE: &[Right] = &[
     ("iam:ListAttachedRolePolicies", On::Role),
     ("iam:ListRolePolicies", On::Role),
     ("lambda:GetFunctionConfiguration", On::Function),
+    // The verification of an HTTP or WebSocket API.
+    ("logs:FilterLogEvents", On::LogGroup),
 ];
 
 /// While `down` runs, or finds no stack. It also publishes the API, and writes gateway responses that others have customized.

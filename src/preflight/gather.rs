@@ -6,10 +6,12 @@ use super::changed_methods::changed_methods;
 use super::findings::{ChangedMethod, Findings};
 use super::meant::other_stage;
 use super::subject::Subject;
-use super::{access, encryption, mode, own_network, own_route, required_tags, rules, topic, ways};
+use super::{
+    access, encryption, kinds, mode, own_network, own_route, required_tags, rules, topic, ways,
+};
 use crate::action::Action;
 use crate::api_gateway::rest::definition::POLICY;
-use crate::api_gateway::{self, ApiTarget, Method, MethodKey, Stage};
+use crate::api_gateway::{self, ApiTarget, Method, MethodKey, Protocol, Stage};
 use crate::aws::own_network::OwnNetwork;
 use crate::aws::{Class, optional};
 use crate::code::Code;
@@ -127,6 +129,9 @@ pub async fn missing_stage(cx: &Context, api: &ApiTarget) -> String {
     let stages = api_gateway::stages(cx.aws(), api.api()).await;
     let stages = stages.unwrap_or_default().into_iter();
     let stages: Vec<_> = stages.map(|stage| stage.name).collect();
+    if api.protocol != Protocol::Rest && stages.contains(&api.stage) {
+        return kinds::without_deployment(api);
+    }
     format!(
         "API {} has no stage {:?} with a deployment{}",
         api.id,
@@ -547,6 +552,7 @@ async fn of_methods(
     let Subject { config, facts, .. } = subject;
     let api = &facts.api;
     let all = optional(api_gateway::methods(cx, api.api()).await)?.unwrap_or_default();
+    let lacks_connect = all.iter().any(|route| route.is_absent);
     let authorizer = cx
         .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
@@ -611,6 +617,10 @@ async fn of_methods(
         }
     }
     findings.pending = ApiAttachments::pending_of_removal(cx).await?;
+    if plan.changes(&[Kind::ApiAttachment]) {
+        let notices = kinds::notices(config, subject.api, stage, lacks_connect);
+        findings.notices.extend(notices);
+    }
     if deploys(plan) {
         of_deployment(subject, cx, stage, &methods.wanted, findings).await?;
     }
@@ -629,8 +639,18 @@ async fn of_deployment(
     findings: &mut Findings,
 ) -> Result<()> {
     let api = &subject.facts.api;
-    if let Some(draft) = optional(api_gateway::rest::methods::draft(cx, &api.id).await)? {
-        findings.block(Code::MethodIncomplete, rules::without_integration(&draft));
+    if api.protocol == Protocol::Rest {
+        let draft = optional(api_gateway::rest::methods::draft(cx, &api.id).await)?;
+        let blocker = draft.as_deref().and_then(rules::without_integration);
+        findings.block(Code::MethodIncomplete, blocker);
+    } else {
+        let stages = api_gateway::stages(cx.aws(), api.api()).await?;
+        let blocker = kinds::other_stages(api.api(), &stages, &[&api.stage]);
+        findings.block(Code::OtherStageDeploys, blocker);
+        let attached = record::targets(cx).await?;
+        let blocker = kinds::former_stages(api, &attached);
+        findings.block(Code::AttachedToOtherStage, blocker);
+        findings.pending.extend(kinds::unlisted(api, stage));
     }
     let served = stage.and_then(|stage| stage.served.as_ref());
     let is_wanted = |before: &Method| wanted.iter().any(|method| method.key() == before.key());

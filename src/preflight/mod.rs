@@ -6,6 +6,7 @@ pub mod doctor;
 mod encryption;
 mod findings;
 mod gather;
+mod kinds;
 mod kms_key;
 mod meant;
 mod mode;
@@ -24,6 +25,7 @@ mod ways;
 
 pub use self::findings::{ChangedMethod, Findings, MethodChanges, Verdict};
 pub use self::gather::{gather, missing_stage, strangers};
+pub use self::kinds::unsupported;
 pub use self::meant::{other_api, other_stage};
 pub use self::own_vpc::own_vpc;
 pub use self::rights::{Simulated, rights, rights_of_new};

@@ -7,14 +7,14 @@ use futures::future::try_join_all;
 use super::findings::Verdict;
 use super::subject::Subject;
 use crate::action::Action;
-use crate::api_gateway;
+use crate::api_gateway::{self, Protocol};
 use crate::config::{ApiSelector, Config};
 use crate::engine::plan::Plan;
 use crate::error::Result;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::permissions::table::Right;
-use crate::permissions::{self, Principal, Scope};
+use crate::permissions::{self, Collection, Principal, Scope};
 use crate::resource::Context;
 
 /// What the policies of who calls allow, as IAM simulates them.
@@ -45,7 +45,10 @@ pub async fn rights(
     let actions = plan.items.iter().map(|item| (item.id.kind, item.action));
     let needed = permissions::needed(actions);
     let scope = Scope::of_config(cx.names().clone(), subject.config);
-    let scope = scope.with_api(&subject.facts.api.id);
+    let scope = scope.with_api(
+        &subject.facts.api.id,
+        collection(subject.facts.api.protocol),
+    );
     if let Some(simulated) = simulated(cx, caller, &needed, &scope).await? {
         let Simulated {
             arn,
@@ -74,12 +77,20 @@ pub async fn rights_of_new(
         // Without its id, the rights on it are not checked.
         let found = api_gateway::find(cx.aws(), None, Some(name)).await;
         if let Ok([api]) = found.as_deref() {
-            scope = scope.with_api(&api.id);
+            scope = scope.with_api(&api.id, collection(api.protocol));
         }
     }
     let kinds = Kind::ALL.into_iter().filter(|kind| scope.uses(*kind));
     let needed = permissions::needed(kinds.map(|kind| (kind, Action::Create)));
     simulated(cx, caller, &needed, &scope).await
+}
+
+/// The part of API Gateway that an API of this protocol is in.
+fn collection(protocol: Protocol) -> Collection {
+    match protocol {
+        Protocol::Rest => Collection::RestApis,
+        Protocol::Http | Protocol::WebSocket => Collection::Apis,
+    }
 }
 
 /// Lets IAM simulate the policies of `caller`: one request for each service.

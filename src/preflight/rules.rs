@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::action::Action;
+use crate::api_gateway::http::DEFAULT_ROUTE;
 use crate::api_gateway::rest::definition::API_KEY_SOURCE;
 use crate::api_gateway::{Api, ApiTarget, AuthorizationType, Authorizer, Draft, Method, Stage};
 use crate::aws::account::{Address, Quota, QuotaKind};
@@ -36,13 +37,16 @@ pub fn choose_api(selector: &ApiSelector, place: &str, found: &[Api]) -> Result<
     };
     match found {
         [api] => Ok(api.clone()),
-        [] => Err(format!("no REST API has the {wanted} in {place}")),
+        [] => Err(format!("no API has the {wanted} in {place}")),
         several => {
-            let ids: Vec<_> = several.iter().map(|api| api.id.as_str()).collect();
+            let listed = several.iter();
+            let listed: Vec<_> = listed
+                .map(|api| format!("{} {}", api.protocol, api.id))
+                .collect();
             Err(format!(
-                "{} REST APIs have the {wanted} in {place} ({}): give `api.id`",
+                "{} APIs have the {wanted} in {place} ({}): give `api.id`",
                 several.len(),
-                ids.join(", ")
+                listed.join(", ")
             ))
         }
     }
@@ -452,19 +456,30 @@ pub fn held(held: &[other_stacks::Held], stage: &str) -> Option<String> {
 /// a credential.
 fn preflights(mode: Mode, wanted: &[Method], all: &[Method]) -> Option<String> {
     const SHOWN: usize = 5;
-    let has_options = |path: &str| {
-        all.iter()
-            .any(|method| method.method == "OPTIONS" && method.path == path)
+    let mut options = all.iter().filter(|method| method.method == "OPTIONS");
+    let takes_preflights = |method: &&Method| match method.method.as_str() {
+        "ANY" => !options.clone().any(|one| one.path == method.path),
+        _ => method.path == DEFAULT_ROUTE,
     };
-    let labels: Vec<_> = wanted
-        .iter()
-        .filter(|method| method.method == "ANY" && !has_options(&method.path))
-        .map(Method::label)
-        .collect();
-    let (answer, path) = match labels.len() {
-        0 => return None,
-        1 => ("answers", "this path an OPTIONS method of its own"),
-        _ => ("answer", "these paths an OPTIONS method of their own"),
+    let mut taking: Vec<_> = wanted.iter().filter(takes_preflights).collect();
+    if options.any(|one| is_whole(&one.path)) {
+        taking.retain(|method| method.path != DEFAULT_ROUTE);
+    }
+    let is_default = |method: &&Method| method.path == DEFAULT_ROUTE;
+    let has_default = taking.iter().any(is_default);
+    let labels: Vec<_> = taking.into_iter().map(Method::label).collect();
+    let (answer, path) = match (labels.len(), has_default) {
+        (0, _) => return None,
+        (1, true) => (
+            "answers",
+            "the API a route OPTIONS /{proxy+} without authorization and with an integration",
+        ),
+        (1, false) => ("answers", "this path an OPTIONS method of its own"),
+        (_, true) => (
+            "answer",
+            "these paths an OPTIONS route of their own without authorization (`$default`: OPTIONS /{proxy+})",
+        ),
+        (_, false) => ("answer", "these paths an OPTIONS method of their own"),
     };
     let more = match labels.len().saturating_sub(SHOWN) {
         0 => String::new(),
@@ -479,6 +494,14 @@ fn preflights(mode: Mode, wanted: &[Method], all: &[Method]) -> Option<String> {
         "{}{more} also {answer} OPTIONS, so CORS preflight requests {effect}: give {path}, or add it to `api.except`",
         shown.join(", ")
     ))
+}
+
+/// Whether a path is a single parameter for the rest of the path: `/{proxy+}`.
+fn is_whole(path: &str) -> bool {
+    let name = path
+        .strip_prefix("/{")
+        .and_then(|rest| rest.strip_suffix("+}"));
+    name.is_some_and(|name| !name.contains('/'))
 }
 
 /// Checks that the API has room for one more authorizer. Source: API Gateway quotas, 10 an API by
@@ -568,6 +591,7 @@ pub fn responses(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api_gateway::Protocol;
     use crate::resource::Output;
 
     fn config(extra: &str) -> Config {
@@ -598,15 +622,16 @@ mod tests {
         let choose = |found: &[Api]| choose_api(&config("").api.selector, place, found);
         assert_eq!(
             choose(&[]).err().as_deref(),
-            Some(
-                "no REST API has the name orders-api in account 123456789012 and Region eu-west-1"
-            )
+            Some("no API has the name orders-api in account 123456789012 and Region eu-west-1")
         );
         assert_eq!(choose(&[api("a")]), Ok(api("a")));
-        let several = choose(&[api("a"), api("b")]).expect_err("two");
-        assert!(
-            several.contains("a, b") && several.contains("eu-west-1"),
-            "{several}"
+        let http = Api {
+            protocol: Protocol::Http,
+            ..api("b")
+        };
+        assert_eq!(
+            choose(&[api("a"), http]).expect_err("two"),
+            "2 APIs have the name orders-api in account 123456789012 and Region eu-west-1 (REST API a, HTTP API b): give `api.id`"
         );
     }
 
@@ -696,6 +721,29 @@ mod tests {
         ] {
             assert_eq!(told(extra, &all), [""; 0]);
         }
+        // `$default` of an HTTP API.
+        let default = verb("", "$default");
+        let notices = told("", std::slice::from_ref(&default));
+        assert_eq!(
+            notices,
+            [
+                "$default also answers OPTIONS, so CORS preflight requests will be refused: give the API a route OPTIONS /{proxy+} \
+                 without authorization and with an integration, or add it to `api.except`"
+            ]
+        );
+        assert_eq!(
+            told("", &[default.clone(), verb("OPTIONS", "/{all+}")]),
+            [""; 0]
+        );
+        let both = told("", &[default, any]);
+        assert!(
+            both[0].starts_with("$default, ANY /x also answer"),
+            "{both:?}"
+        );
+        assert!(
+            both[0].contains("`$default`: OPTIONS /{proxy+}"),
+            "{both:?}"
+        );
         let many: Vec<_> = (0..7).map(|n| verb("ANY", &format!("/{n}"))).collect();
         let notices = told("", &many);
         assert_eq!(notices.len(), 1);

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::layout::behind;
 use crate::code::{Code, Explanation};
+use crate::notice::NoticeCode;
 use crate::reasons::REASONS;
 
 /// The width of the text, on a terminal that is wide enough.
@@ -11,28 +12,41 @@ pub const WIDTH: usize = 80;
 /// Where the text begins.
 const INDENT: usize = 13;
 
+/// What has a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    Error,
+    Notice,
+    /// Of the authorizer.
+    Reason,
+}
+
 /// A code or a reason.
 #[derive(Debug)]
 pub struct Topic {
     pub name: &'static str,
-    /// Whether it is a reason of the authorizer, and not the code of an error.
-    pub is_reason: bool,
+    pub sort: Sort,
     pub explanation: Explanation,
 }
 
-/// All codes of errors, then all reasons of the authorizer.
+/// All codes of errors and notices, then all reasons of the authorizer.
 pub fn topics() -> Vec<Topic> {
     let codes = Code::ALL.iter().map(|code| Topic {
         name: code.as_str(),
-        is_reason: false,
+        sort: Sort::Error,
+        explanation: code.explanation(),
+    });
+    let notices = NoticeCode::ALL.iter().map(|code| Topic {
+        name: code.as_str(),
+        sort: Sort::Notice,
         explanation: code.explanation(),
     });
     let reasons = REASONS.iter().map(|(name, explanation)| Topic {
         name,
-        is_reason: true,
+        sort: Sort::Reason,
         explanation: *explanation,
     });
-    codes.chain(reasons).collect()
+    codes.chain(notices).chain(reasons).collect()
 }
 
 /// One of them as text of this width.
@@ -49,9 +63,9 @@ pub fn text(topic: &Topic, width: usize) -> String {
 
 /// All of them, each with the first sentence of its cause.
 pub fn list(topics: &[Topic], width: usize) -> String {
-    let section = |title: &str, is_reason| {
+    let section = |title: &str, sort| {
         let mut lines = vec![title.to_owned()];
-        for topic in topics.iter().filter(|topic| topic.is_reason == is_reason) {
+        for topic in topics.iter().filter(|topic| topic.sort == sort) {
             let cause = topic.explanation.cause;
             let first = cause.split_once(". ").map_or(cause, |(first, _)| first);
             let first = first.trim_end_matches('.');
@@ -60,9 +74,10 @@ pub fn list(topics: &[Topic], width: usize) -> String {
         lines.join("\n")
     };
     format!(
-        "{}\n\n{}",
-        section("Errors of the program", false),
-        section("Reasons of the authorizer", true)
+        "{}\n\n{}\n\n{}",
+        section("Errors of the program", Sort::Error),
+        section("Notices of the program", Sort::Notice),
+        section("Reasons of the authorizer", Sort::Reason)
     )
 }
 
@@ -75,7 +90,11 @@ pub fn document(topic: &Topic) -> Value {
     } = topic.explanation;
     json!({
         "code": topic.name,
-        "kind": if topic.is_reason { "reason" } else { "error" },
+        "kind": match topic.sort {
+            Sort::Error => "error",
+            Sort::Notice => "notice",
+            Sort::Reason => "reason",
+        },
         "cause": cause,
         "effect": effect,
         "action": action,
@@ -83,8 +102,9 @@ pub fn document(topic: &Topic) -> Value {
 }
 
 fn what(topic: &Topic) -> &'static str {
-    match topic.is_reason {
-        true => "a reason of the authorizer",
-        false => "an error of threescale-gw",
+    match topic.sort {
+        Sort::Error => "an error of threescale-gw",
+        Sort::Notice => "a notice of threescale-gw",
+        Sort::Reason => "a reason of the authorizer",
     }
 }

@@ -22,7 +22,12 @@ pub fn scope(scope: &Scope) -> String {
             let name = api.name.as_ref();
             let name = name.map(|name| format!(" ({})", line(name)));
             let name = name.unwrap_or_default();
-            format!("API {}{name}, stage {}", api.id, api.stage)
+            format!(
+                "{} {}{name}, stage {}",
+                api_word(api.protocol),
+                api.id,
+                api.stage
+            )
         })
         .collect();
     let apis = match apis.is_empty() {
@@ -43,6 +48,15 @@ pub fn scope(scope: &Scope) -> String {
         false => format!("\nas {}", line(&whom.join(", "))),
     };
     format!("Stack {stack} in {region} (account {alias}{account}), {apis}{whom}")
+}
+
+/// What an API of this protocol is called. A REST API is an API.
+pub(super) fn api_word(protocol: &str) -> &'static str {
+    match protocol {
+        "HTTP" => "HTTP API",
+        "WEBSOCKET" => "WebSocket API",
+        _ => "API",
+    }
 }
 
 /// The totals of a change in words.
@@ -86,6 +100,7 @@ mod tests {
     fn a_scope_names_stack_account_region_every_api_and_whom() {
         let api = |id: &str, name: Option<&str>| ScopeApi {
             id: id.to_owned(),
+            protocol: "REST",
             name: name.map(str::to_owned),
             stage: "prod".to_owned(),
         };
@@ -103,6 +118,18 @@ mod tests {
         assert_eq!(
             line(vec![api("a1", Some("shop")), api("b2", None)]),
             format!("{begin}API a1 (shop), stage prod; API b2, stage prod")
+        );
+        let http = ScopeApi {
+            protocol: "HTTP",
+            ..api("c3", Some("shop"))
+        };
+        let chat = ScopeApi {
+            protocol: "WEBSOCKET",
+            ..api("d4", None)
+        };
+        assert_eq!(
+            line(vec![http, chat]),
+            format!("{begin}HTTP API c3 (shop), stage prod; WebSocket API d4, stage prod")
         );
         assert_eq!(line(Vec::new()), format!("{begin}no API attached"));
         let as_whom = Scope {

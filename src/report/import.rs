@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::style::Style;
+use crate::code::Code;
+use crate::finding::Finding;
 use crate::names::Names;
 use crate::resource::adoption::{Adoption, Left, Setting};
 
@@ -115,7 +117,7 @@ pub fn document(adoption: &Adoption, names: &Names, fitting: &[Setting], outcome
         "resources": adopted,
         "created_by_up": adoption.created,
         "left": left,
-        "blockers": adoption.blockers,
+        "blockers": Finding::all(Code::CannotImport, adoption.blockers.iter().cloned()).collect::<Vec<_>>(),
         "settings": settings,
     })
 }

@@ -91,7 +91,9 @@ pub fn object(event: &Event) -> Option<Value> {
             "region",
             stack.region.as_str(),
         ),
-        Event::Notice { id, text } => json!({"event": "notice", "resource": id, "text": text}),
+        Event::Notice { id, code, text } => {
+            json!({"event": "notice", "resource": id, "code": code, "text": text})
+        }
         Event::Step { text } => json!({"event": "step", "text": text}),
         Event::Progress { text, .. } => json!({"event": "progress", "text": text}),
         Event::Verified(report) => with(report.document(), "event", "verified"),

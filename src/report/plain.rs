@@ -101,8 +101,10 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
             };
             format!("{} {text}", style.bold(&format!("{}:", stack.stack)))
         }
-        Event::Notice { id: Some(id), text } => format!("{} {id}: {text}", style.warn("note")),
-        Event::Notice { id: None, text } => format!("{} {text}", style.warn("note")),
+        Event::Notice {
+            id: Some(id), text, ..
+        } => format!("{} {id}: {text}", style.warn("note")),
+        Event::Notice { id: None, text, .. } => format!("{} {text}", style.warn("note")),
         Event::Step { text } => text.clone(),
         Event::Verified(report) => super::verify::brief(report, style),
         Event::Interrupted => {

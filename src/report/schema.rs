@@ -12,10 +12,12 @@ use self::parts::{
 };
 use super::SCHEMA_VERSION;
 use crate::action::Action;
+use crate::api_gateway::Protocol;
 use crate::cli::Document;
 use crate::code::Code;
 use crate::config;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::plan_file::{FORMAT, FORMAT_VERSION};
 
 /// The schema of a document.
@@ -104,12 +106,25 @@ fn place() -> [(&'static str, Value); 3] {
     [("stack", text()), ("region", text()), ("account", text())]
 }
 
+fn protocol() -> Value {
+    words([Protocol::Rest, Protocol::Http, Protocol::WebSocket].map(Protocol::as_str))
+}
+
 fn api() -> Value {
     object([
         ("id", text()),
+        ("protocol", protocol()),
         ("name", nullable(text())),
         ("stage", text()),
     ])
+}
+
+/// A property of a resource, or null.
+fn value() -> Value {
+    json!({
+        "type": ["array", "boolean", "null", "number", "object", "string"],
+        "items": {"type": ["null", "number", "string"]},
+    })
 }
 
 /// A resource as it was observed; `more` is what is said about it.
@@ -118,8 +133,8 @@ fn resource(more: (&'static str, Value)) -> Value {
         ("field", text()),
         ("from", text()),
         ("to", text()),
-        ("before", json!({})),
-        ("after", json!({})),
+        ("before", value()),
+        ("after", value()),
     ]);
     let states = [
         "absent", "pending", "unknown", "ready", "deleting", "failed",
@@ -263,7 +278,12 @@ fn stream() -> Vec<Value> {
         ("error", text()),
         ("hint", nullable(text())),
     ];
-    let notice = object([("resource", nullable(text())), ("text", text())]);
+    let codes = NoticeCode::ALL.iter().map(|code| code.as_str());
+    let notice = object([
+        ("resource", nullable(text())),
+        ("code", nullable(words(codes))),
+        ("text", text()),
+    ]);
     let mut outputs = event("outputs", object([]));
     outputs["additionalProperties"] = text();
     vec![
@@ -328,6 +348,7 @@ fn verify() -> [(&'static str, Value); 5] {
         "bad key",
         "good key",
         "open",
+        "preflight",
         "guard",
         "self-test",
     ];
@@ -339,6 +360,7 @@ fn verify() -> [(&'static str, Value); 5] {
         "not_asked",
         "authorizer_failed",
         "wrong_authorizer",
+        "unproven",
         "nobody_gets_in",
         "blocked",
         "enforced",
@@ -401,7 +423,9 @@ fn status() -> Value {
     ]);
     let api = object([
         ("id", text()),
+        ("protocol", protocol()),
         ("stage", text()),
+        ("automatic_deployment", nullable(boolean())),
         ("verified", nullable(boolean())),
         ("rolled_back", boolean()),
         ("verified_at", nullable(text())),
@@ -553,7 +577,7 @@ fn import() -> Value {
         ("resources", list(resource)),
         ("created_by_up", texts()),
         ("left", list(left)),
-        ("blockers", texts()),
+        ("blockers", list(finding())),
         ("settings", json!({"type": "object"})),
     ]))
 }
@@ -695,7 +719,7 @@ fn version() -> Value {
 fn explanation() -> [(&'static str, Value); 5] {
     [
         ("code", text()),
-        ("kind", words(["error", "reason"])),
+        ("kind", words(["error", "notice", "reason"])),
         ("cause", text()),
         ("effect", text()),
         ("action", text()),

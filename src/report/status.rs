@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::plan::id_width;
 use super::style::Style;
 use crate::action::Action;
-use crate::api_gateway::AuthorizationType;
+use crate::api_gateway::{ApiTarget, AuthorizationType, Protocol};
 use crate::decision::guarded;
 use crate::engine::plan::Item;
 use crate::expiry::{self, Expiry};
@@ -50,6 +50,29 @@ impl Method {
     }
 }
 
+/// The stage that the stack is attached to.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    pub target: ApiTarget,
+    /// Whether each change of an HTTP or WebSocket API is deployed to the stage at once; `None` for other APIs, and if the
+    /// stage does not exist.
+    pub deploys_automatically: Option<bool>,
+}
+
+impl Attached {
+    fn heading(&self) -> String {
+        let ApiTarget {
+            id,
+            stage,
+            protocol,
+        } = &self.target;
+        match protocol {
+            Protocol::Rest => format!("API {id}, stage {stage}"),
+            other => format!("{other} {id}, stage {stage}"),
+        }
+    }
+}
+
 /// Everything that `status` reports.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -57,7 +80,7 @@ pub struct Status {
     /// Whether the resources were compared with a configuration.
     pub is_compared: bool,
     pub items: Vec<Item>,
-    pub api: Option<(String, String)>,
+    pub api: Option<Attached>,
     /// Whether the live authorizer observes; `None` if there is none.
     pub observes: Option<bool>,
     /// Whether the stage serves the deployment from before the stack again, and the stack is still in the draft: after `rollback`, or an
@@ -329,11 +352,8 @@ impl Status {
             lines.push(String::new());
             lines.extend(resources);
         }
-        if let Some((id, stage)) = &self.api {
-            lines.extend([
-                String::new(),
-                style.bold(&format!("API {id}, stage {stage}")),
-            ]);
+        if let Some(api) = &self.api {
+            lines.extend([String::new(), style.bold(&api.heading())]);
             let meets = match self.observes {
                 Some(true) => {
                     Some(style.warn("observe: all requests are allowed; refusals are only logged"))
@@ -342,6 +362,11 @@ impl Status {
                 None => None,
             };
             lines.extend(meets.map(|meets| format!("mode  {meets}")));
+            let deployment = api.deploys_automatically;
+            lines.extend(deployment.map(|is_on| {
+                let word = if is_on { "on" } else { "off" };
+                format!("automatic deployment  {word}")
+            }));
             lines.extend(self.methods_of(all, style));
         }
         match &self.self_test {
@@ -395,7 +420,8 @@ impl Status {
             "account": self.names.account,
             "resources": resources,
             "mode": self.observes.map(|observes| if observes { "observe" } else { "enforce" }),
-            "api": self.api.as_ref().map(|(id, stage)| json!({"id": id, "stage": stage, "verified": self.verified,
+            "api": self.api.as_ref().map(|api| json!({"id": api.target.id, "stage": api.target.stage, "verified": self.verified,
+                "protocol": api.target.protocol.as_str(), "automatic_deployment": api.deploys_automatically,
                 "rolled_back": self.is_rolled_back, "verified_at": self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
                 "verified_by": self.verified_by, "doors": self.doors, "methods": methods})),
             "outputs": outputs,

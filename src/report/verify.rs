@@ -15,7 +15,7 @@ pub fn table(report: &Report, style: &Style) -> String {
 pub fn brief(report: &Report, style: &Style) -> String {
     let all = report.rows.len() <= BRIEF;
     lines(report, style, |row| {
-        all || row.verdict.is_err() || row.is_unmapped()
+        all || row.verdict.is_err() || row.is_warning()
     })
 }
 
@@ -35,7 +35,7 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
             let (word, text) = result_of(row);
             let word = format!("{word:<6}");
             let word = match &row.verdict {
-                Ok(_) if row.is_unmapped() => style.warn(&word),
+                Ok(_) if row.is_warning() => style.warn(&word),
                 Ok(_) => style.good(&word),
                 Err(_) => style.bad(&word),
             };
@@ -72,6 +72,7 @@ pub(super) fn result_of(row: &Row) -> (&'static str, String) {
             "warn",
             format!("{remark}: no mapping rule matches, so every caller is refused"),
         ),
+        Ok(Some(remark)) if row.is_warning() => ("warn", remark.clone()),
         Ok(remark) => ("ok", remark.clone().unwrap_or_default()),
         Err((fault, seen)) => {
             let before = if row.as_before {
@@ -128,6 +129,7 @@ pub fn words(fault: Fault) -> &'static str {
         Fault::Open => "reachable without a valid credential",
         Fault::AuthorizerFailed => "API Gateway got no decision from the authorizer",
         Fault::WrongAuthorizer => "another authorizer decides",
+        Fault::Unproven => "the log does not show that this stack's authorizer refuses it",
         Fault::Misplaced => "the credential is not found where the configuration says",
         Fault::KeyRefused => "the test key is refused",
         Fault::Refuses => "the test key is refused, and not for what it is",

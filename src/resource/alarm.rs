@@ -7,9 +7,11 @@ use aws_sdk_cloudwatch::types::{
     Statistic, Tag,
 };
 use futures::future::try_join_all;
+use serde_json::{Value, json};
 
 use super::{
-    Context, Diff, Field, Identity, Listing, Resource, ResourceError, ResourceKind, Unmanaged,
+    Context, Diff, Field, Identity, List, Listing, Resource, ResourceError, ResourceKind, Shown,
+    Unmanaged,
 };
 use crate::aws::paginate::pages;
 use crate::aws::{AwsError, Class, optional, tags};
@@ -52,8 +54,10 @@ impl Actions {
             insufficient_data: Vec::new(),
         }
     }
+}
 
-    fn words(&self) -> String {
+impl Shown for Actions {
+    fn text(&self) -> String {
         let of = |state: &str, actions: &[String]| match actions {
             [] => None,
             actions => Some(format!("{state}: {}", actions.join(", "))),
@@ -68,6 +72,15 @@ impl Actions {
         .flatten()
         .collect();
         words.join("; ")
+    }
+
+    fn value(&self) -> Value {
+        json!({
+            "enabled": self.is_enabled,
+            "alarm": self.alarm,
+            "ok": self.ok,
+            "insufficient_data": self.insufficient_data,
+        })
     }
 }
 
@@ -130,11 +143,9 @@ impl ResourceKind for Alarms {
                     },
                     tags,
                 }),
-                _ => listing.unmanaged.push(Unmanaged {
-                    id: LogicalId::new(Kind::Alarm, within),
-                    physical_id: name,
-                    why: tags::why_unmanaged(&tags),
-                }),
+                _ => listing
+                    .unmanaged
+                    .push(Unmanaged::named(Kind::Alarm, within, name, &tags)),
             }
         }
         Ok(listing)
@@ -449,11 +460,12 @@ impl Resource for Alarm {
         let mut diff = Diff::default();
         let (is, wanted) = (&actual.settings, &self.settings);
         diff.field(DESCRIPTION, &is.description, &wanted.description);
-        diff.field(METRICS, is.metrics(), wanted.metrics());
+        let metrics = |of: &Settings| List::new(of.metrics(), "; ");
+        diff.field(METRICS, metrics(is), metrics(wanted));
         diff.field(CONDITION, is.condition(), wanted.condition());
         diff.field(MISSING_DATA, &is.missing, &wanted.missing);
         let actions = Actions::of(&self.topic);
-        diff.field(ACTIONS, actual.actions.words(), actions.words());
+        diff.field(ACTIONS, &actual.actions, actions);
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff
     }

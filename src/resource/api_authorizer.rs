@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::api_attachment::{deleted_api, record};
+use super::api_attachment::{automatic, deleted_api, record};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, Unmanaged, function_permission,
@@ -175,6 +175,7 @@ impl ResourceKind for ApiAuthorizers {
             }
         }
         if has_record {
+            automatic::thaw(cx, &actual.target, |uri| is_ours(cx, uri)).await?;
             // First: without the record, the next run does not know for which API a killed one has left its lock.
             cx.leave_api(&actual.target).await?;
             record::remove_head(cx, &actual.target).await?;
@@ -260,6 +261,7 @@ impl Resource for ApiAuthorizer {
             record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
         }
         cx.enter_api(&self.api).await?;
+        automatic::freeze_before_settings(cx, &self.api).await?;
         let updated =
             change::update_authorizer(cx, self.api.api(), &authorizer.id, &uri(cx), &self.asks)
                 .await;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    Context, Diff, Field, Home, Identity, Listing, Reference, Resource, ResourceError,
-    ResourceKind, Unmanaged, joined, sorted,
+    Context, Diff, Field, Home, Identity, List, Listing, Reference, Resource, ResourceError,
+    ResourceKind, Unmanaged, listed,
 };
 use crate::aws::paginate::pages;
 use crate::aws::{elasticache, optional, tags};
@@ -168,11 +168,12 @@ impl ResourceKind for CacheSubnetGroups {
                     listing.owned.push(group.actual(id));
                 }
                 None if group.number == desired.unwrap_or_default() => {
-                    listing.unmanaged.push(Unmanaged {
-                        id: LogicalId::new(Kind::CacheSubnetGroup, "main"),
-                        physical_id: group.name,
-                        why: tags::why_unmanaged(&group.tags),
-                    });
+                    listing.unmanaged.push(Unmanaged::named(
+                        Kind::CacheSubnetGroup,
+                        "main",
+                        group.name,
+                        &group.tags,
+                    ));
                 }
                 None => {}
             }
@@ -235,18 +236,13 @@ impl Resource for CacheSubnetGroup {
                 .known_output(cx)
                 .is_none_or(|id| !actual.subnets.contains(&id))
         });
-        if moved {
-            diff.immutable(
-                SUBNETS,
-                sorted(actual.subnets.clone()),
-                joined(&self.subnets, cx),
-            );
-        } else {
-            diff.field(
-                SUBNETS,
-                sorted(actual.subnets.clone()),
-                joined(&self.subnets, cx),
-            );
+        let (subnets, wanted) = (
+            List::sorted(actual.subnets.clone()),
+            listed(&self.subnets, cx),
+        );
+        match moved {
+            true => diff.immutable(SUBNETS, subnets, wanted),
+            false => diff.field(SUBNETS, subnets, wanted),
         }
         diff.tags(&cx.tags(&actual.id), &actual.tags);
         diff

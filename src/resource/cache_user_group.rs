@@ -8,8 +8,8 @@ use aws_sdk_elasticache::types::UserGroup;
 use super::cache_user::phase_of;
 use super::serverless_cache::may_exist;
 use super::{
-    Context, Diff, Field, Identity, Listing, NEW, Phase, Resource, ResourceError, ResourceKind,
-    sorted,
+    Context, Diff, Field, Identity, List, Listing, NEW, Phase, Resource, ResourceError,
+    ResourceKind,
 };
 use crate::aws::paginate::pages;
 use crate::aws::{elasticache, optional, tags};
@@ -174,8 +174,8 @@ impl Resource for CacheUserGroup {
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        let users = actual.users.clone().map(sorted);
-        diff.known(USERS, users, sorted(self.users(cx)));
+        let users = actual.users.clone().map(List::sorted);
+        diff.known(USERS, users, List::sorted(self.users(cx)));
         if let Some(tags) = &actual.tags {
             diff.tags(&cx.tags(&actual.id), tags);
         }

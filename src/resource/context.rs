@@ -13,6 +13,7 @@ use crate::cancel::CancelToken;
 use crate::event::{Event, Sink};
 use crate::id::LogicalId;
 use crate::names::Names;
+use crate::notice::NoticeCode;
 
 /// The network that the configuration asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,6 +253,16 @@ impl Context {
     pub fn notice(&self, id: &LogicalId, text: impl Into<String>) {
         self.shared.sink.emit(Event::Notice {
             id: Some(id.clone()),
+            code: None,
+            text: text.into(),
+        });
+    }
+
+    /// The same for something that a script may act on.
+    pub fn finding(&self, id: &LogicalId, code: NoticeCode, text: impl Into<String>) {
+        self.shared.sink.emit(Event::Notice {
+            id: Some(id.clone()),
+            code: Some(code),
             text: text.into(),
         });
     }

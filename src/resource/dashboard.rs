@@ -60,11 +60,11 @@ impl ResourceKind for Dashboards {
                 body: found.dashboard_body.unwrap_or_default(),
                 tags,
             }),
-            None => listing.unmanaged.push(Unmanaged {
-                id: LogicalId::new(Kind::Dashboard, NAME),
-                physical_id: dashboard,
-                why: tags::why_unmanaged(&tags),
-            }),
+            None => {
+                listing
+                    .unmanaged
+                    .push(Unmanaged::named(Kind::Dashboard, NAME, dashboard, &tags))
+            }
         }
         Ok(listing)
     }

@@ -139,10 +139,3 @@ impl Diff {
         }
     }
 }
-
-/// Joins the sorted items with commas.
-pub fn sorted(items: impl IntoIterator<Item = String>) -> String {
-    let mut items: Vec<_> = items.into_iter().collect();
-    items.sort();
-    items.join(",")
-}

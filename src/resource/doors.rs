@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Context, ResourceError};
-use crate::api_gateway::rest::domains::{self, Mapping};
+use crate::api_gateway::domains::{self, Mapping};
 use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, MethodKey, Served};
 use crate::aws::Class;
 
@@ -142,12 +142,10 @@ pub async fn doors(
     if open.is_empty() {
         return Ok((doors, unknown));
     }
-    match domains::mappings(cx, &target.id).await {
-        Ok((mappings, routed)) => {
-            doors.extend(leading_to(mappings, &open));
-            unknown.extend(routed.into_iter().map(|domain| {
-                format!("the routing rules of the custom domain name {domain} are not read")
-            }));
+    match domains::ways(cx, &target.id).await {
+        Ok(ways) => {
+            doors.extend(leading_to(ways.mappings, &open));
+            unknown.extend(ways.unread);
         }
         Err(error) if error.class == Class::Denied => unknown.push(format!(
             "whether a custom domain name leads to a stage without the authorizer is not known: {error}"
@@ -180,6 +178,7 @@ mod tests {
             domain: "api.example.com".to_owned(),
             base_path: base_path.to_owned(),
             stage: stage.map(str::to_owned),
+            is_rule: false,
         };
         let mappings = vec![
             mapping("v1", Some("prod")),

@@ -13,10 +13,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use super::parameter::BASE_PATHS;
 use super::shown::Amount;
 use super::{
-    Context, Diff, Field, Identity, Listing, Phase, Reference, Resource, ResourceError,
-    ResourceKind, Unmanaged, joined, sorted,
+    Context, Diff, Field, Identity, List, Listing, Phase, Reference, Resource, ResourceError,
+    ResourceKind, Shown as _, Unmanaged, listed,
 };
 use crate::aws::{AwsError, optional, tags};
 use crate::hex;
@@ -116,7 +117,7 @@ impl Content {
             timeout: found.timeout.unwrap_or(3),
             architecture: match found.architectures() {
                 [] => Architecture::X8664.as_str().to_owned(),
-                all => sorted(all.iter().map(|a| a.as_str().to_owned())),
+                all => List::sorted(all.iter().map(|a| a.as_str().to_owned())).text(),
             },
             environment: variables.unwrap_or_default().into_iter().collect(),
             subnets: vpc
@@ -179,11 +180,12 @@ impl Functions {
         };
         let tags: BTreeMap<_, _> = answer.tags.unwrap_or_default().into_iter().collect();
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            return Ok(Some(Err(Unmanaged {
-                id: LogicalId::new(Kind::Function, name),
-                physical_id: function,
-                why: tags::why_unmanaged(&tags),
-            })));
+            return Ok(Some(Err(Unmanaged::named(
+                Kind::Function,
+                name,
+                function,
+                &tags,
+            ))));
         };
         let found = answer
             .configuration
@@ -474,7 +476,7 @@ impl Resource for Function {
         );
         for (key, value) in &self.environment {
             diff.field(
-                Field::Item("environment", key.clone()),
+                variable(key),
                 actual.content.environment.get(key).unwrap_or(&none),
                 value,
             );
@@ -486,17 +488,17 @@ impl Resource for Function {
             .filter(|key| !self.environment.contains_key(*key))
         {
             // A value that another user set may be a secret.
-            diff.field(Field::Item("environment", key.clone()), "(set)", &none);
+            diff.field(variable(key), "(set)", &none);
         }
         diff.field(
             SUBNETS,
-            or_none(sorted(actual.content.subnets.clone())),
-            or_none(joined(&self.subnets, cx)),
+            List::sorted(actual.content.subnets.clone()).or_none(),
+            listed(&self.subnets, cx).or_none(),
         );
         diff.field(
             SECURITY_GROUPS,
-            or_none(sorted(actual.content.security_groups.clone())),
-            or_none(joined(&self.security_groups, cx)),
+            List::sorted(actual.content.security_groups.clone()).or_none(),
+            listed(&self.security_groups, cx).or_none(),
         );
         if let Some(wanted) = cx.options().wanted_kms_key() {
             let key = |key: Option<&str>| key.unwrap_or(&none).to_owned();
@@ -588,18 +590,18 @@ impl Resource for Function {
     }
 }
 
+/// An environment variable in a difference.
+fn variable(key: &str) -> Field {
+    match key {
+        BASE_PATHS => Field::Property("base paths"),
+        key => Field::Item("environment", key.to_owned()),
+    }
+}
+
 fn variables(environment: &BTreeMap<String, String>) -> Environment {
     Environment::builder()
         .set_variables(Some(environment.clone().into_iter().collect()))
         .build()
-}
-
-/// The ids of a list, for reports.
-fn or_none(ids: String) -> String {
-    match ids.is_empty() {
-        true => "(none)".to_owned(),
-        false => ids,
-    }
 }
 
 /// Whether a change requires a code upload.

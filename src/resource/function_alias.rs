@@ -18,13 +18,14 @@ use super::function_versions::{CONFIGURED, TRANSITION, Version, enforce, observe
 use super::parameter::{CACHE_PARAMETER, SETTINGS, is_own_cache};
 use super::secret_encryption::Outdated;
 use super::{
-    Context, Diff, Field, Identity, Listing, NEW, Phase, Resource, ResourceError, ResourceKind,
-    former_rules, last_delivery, parameter, secret_encryption, usage,
+    Context, Diff, Field, Identity, List, Listing, NEW, Phase, Resource, ResourceError,
+    ResourceKind, former_rules, last_delivery, parameter, secret_encryption, usage,
 };
 use crate::api_gateway::AuthorizerSettings;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
+use crate::notice::NoticeCode;
 use crate::resource::health_check::SelfTestGate;
 
 const FUNCTION: Field = Field::Property("function");
@@ -291,8 +292,9 @@ impl FunctionAlias {
         match delivered {
             // The operator's own cache stays, with what it holds.
             Err(error) if is_own => {
-                cx.notice(
+                cx.finding(
                     &actual.publication.id,
+                    NoticeCode::UsageLeft,
                     format!("usage stays in the former cache: {error}"),
                 );
                 Ok(())
@@ -314,11 +316,6 @@ impl FunctionAlias {
         let all = actual.outdated.iter().filter(move |_| is_last);
         all.filter(|secret| !actual.unread.contains(&secret.path))
     }
-}
-
-fn listed(numbers: &[u64]) -> String {
-    let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
-    numbers.join(", ")
 }
 
 impl Resource for FunctionAlias {
@@ -353,14 +350,14 @@ impl Resource for FunctionAlias {
                 false => actual.publication.versions.surplus(goals),
             };
             if !surplus.is_empty() {
-                diff.field(OLD_VERSIONS, listed(&surplus), "(deleted)");
+                diff.field(OLD_VERSIONS, List::new(surplus, ", "), "(deleted)");
             }
         };
         // Before the next version is live, it is open which of those that each version has for itself will stay.
         let unread = |diff: &mut Diff, is_settled: bool| {
             let unread = self.unread(actual);
             if !unread.is_empty() {
-                diff.field(OLD_PARAMETERS, unread.join(", "), "(deleted)");
+                diff.field(OLD_PARAMETERS, List::new(unread, ", "), "(deleted)");
             }
             let wanted = cx.options().wanted_kms_key().flatten();
             let outdated = self.outdated(actual);

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::api_attachment::record;
 use super::function::NAMES;
-use super::{Context, Diff, Field, Identity, Listing, NEW, Resource, ResourceError, ResourceKind};
+use super::{
+    Context, Diff, Field, Identity, List, Listing, NEW, Resource, ResourceError, ResourceKind,
+};
 use crate::aws::optional;
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -46,8 +48,8 @@ pub(super) struct Grant {
     pub(super) action: String,
     pub(super) principal: String,
     pub(super) source_arn: String,
-    /// The conditions other than the source ARN, as JSON; empty if there are none.
-    pub(super) conditions: String,
+    /// The conditions other than the source ARN.
+    pub(super) conditions: Vec<String>,
 }
 
 impl Grant {
@@ -86,7 +88,7 @@ impl Grant {
             action: text(&statement["Action"]),
             principal,
             source_arn: source_arn.unwrap_or_else(|| ANYONE.to_owned()),
-            conditions: others.join(", "),
+            conditions: others,
         }
     }
 }
@@ -311,7 +313,8 @@ impl Resource for FunctionPermission {
         diff.field(PRINCIPAL, principal, self.principal());
         let wanted = self.source_arn(cx);
         diff.field(SOURCE, source_arn, wanted.as_deref().unwrap_or(NEW));
-        diff.field(CONDITIONS, conditions, "");
+        let none = List::<String>::new([], ", ");
+        diff.field(CONDITIONS, List::new(conditions, ", "), none);
         diff
     }
 
@@ -363,10 +366,10 @@ mod tests {
             &grant.action,
             &grant.principal,
             &grant.source_arn,
-            &grant.conditions,
         ];
-        let expected = ["Allow", INVOKE, "events.amazonaws.com", "arn:rule", ""];
+        let expected = ["Allow", INVOKE, "events.amazonaws.com", "arn:rule"];
         assert_eq!(written, expected);
+        assert!(grant.conditions.is_empty());
         for (member, value) in [
             ("Effect", json!("Deny")),
             ("Action", json!("lambda:*")),

@@ -11,6 +11,7 @@ use super::{Context, Listing, ResourceError, ResourceKind, parameter};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
+use crate::notice::NoticeCode;
 
 /// The published state of a function.
 #[derive(Debug, Clone)]
@@ -215,7 +216,7 @@ pub async fn move_back(cx: &Context, asks: bool) -> Result<Vec<MovedBack>, Resou
                 "version {to} of the {} stays previous: it observes, and the stage refuses requests without a key",
                 actual.id.name
             );
-            cx.notice(&actual.id, text);
+            cx.finding(&actual.id, NoticeCode::StillObserves, text);
             continue;
         }
         move_alias(&cx, &actual.function.name, to, None).await?;

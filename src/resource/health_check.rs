@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::names::LIVE;
+use crate::notice::NoticeCode;
 use crate::printable;
 
 /// How long a temporary failure is retried: names and routes of new resources take a moment.
@@ -469,7 +470,8 @@ async fn prove(
             }
             Ok(report) if report.ok => {
                 if function == NAMES[0] {
-                    report.warnings().for_each(|text| cx.sink().notice(text));
+                    let warnings = report.warnings();
+                    warnings.for_each(|text| cx.sink().finding(NoticeCode::SelfTestWarning, text));
                 }
                 return Ok(());
             }

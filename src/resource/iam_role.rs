@@ -10,8 +10,8 @@ use aws_sdk_iam::types::Tag;
 use serde_json::Value;
 
 use super::{
-    Context, Diff, Field, Identity, Listing, Resource, ResourceError, ResourceKind, Unmanaged,
-    parameter, sorted,
+    Context, Diff, Field, Identity, List, Listing, Resource, ResourceError, ResourceKind,
+    Unmanaged, parameter,
 };
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
@@ -206,11 +206,9 @@ impl ResourceKind for IamRoles {
                 .map(|tag| (Some(tag.key()), Some(tag.value()))),
         );
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            listing.unmanaged.push(Unmanaged {
-                id: LogicalId::new(Kind::IamRole, "authorizer"),
-                physical_id: role,
-                why: tags::why_unmanaged(&tags),
-            });
+            listing
+                .unmanaged
+                .push(Unmanaged::named(Kind::IamRole, "authorizer", role, &tags));
             return Ok(listing);
         };
         let request = cx
@@ -313,10 +311,8 @@ impl Resource for IamRole {
             &actual.wanted_policy(cx),
         );
         let further = actual.further.iter().map(|policy| policy.name().to_owned());
-        let further = sorted(further);
-        if !further.is_empty() {
-            diff.field(FURTHER_POLICIES, further, "(none)");
-        }
+        let none = List::sorted([]).or_none();
+        diff.field(FURTHER_POLICIES, List::sorted(further).or_none(), none);
         if let Some(boundary) = &self.boundary {
             let actual = actual.boundary.as_deref().unwrap_or("(none)");
             diff.field(BOUNDARY, actual, boundary);

@@ -86,11 +86,11 @@ impl ResourceKind for LogGroups {
                         tags,
                     });
                 }
-                None => listing.unmanaged.push(Unmanaged {
-                    id: LogicalId::new(Kind::LogGroup, name),
-                    physical_id: group,
-                    why: tags::why_unmanaged(&tags),
-                }),
+                None => {
+                    listing
+                        .unmanaged
+                        .push(Unmanaged::named(Kind::LogGroup, name, group, &tags))
+                }
             }
         }
         Ok(listing)

@@ -67,12 +67,12 @@ pub mod vpc;
 pub mod vpc_endpoint;
 
 pub use self::context::{Context, Home, RunOptions};
-pub use self::diff::{Change, Diff, Field, sorted};
+pub use self::diff::{Change, Diff, Field};
 pub use self::dynamic::{DynKind, DynListing, DynResource, Live, Observed};
 pub use self::error::ResourceError;
 pub use self::exclusion::{ApiExclusion, StackLock};
-pub use self::reference::{Reference, joined};
+pub use self::reference::{Reference, listed};
 pub use self::registry::dyn_kinds;
-pub use self::shown::{NEW, Shown};
+pub use self::shown::{List, NEW, Shown};
 pub use self::state::{Identity, Listing, Output, Phase, Unmanaged};
 pub use self::traits::{Resource, ResourceKind};

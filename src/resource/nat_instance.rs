@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::nat_instance_listing::{Actual, Dead, NatInstances};
 use super::{
-    Context, Diff, Field, NEW, Phase, Reference, Resource, ResourceError, ResourceKind as _,
+    Context, Diff, Field, List, NEW, Phase, Reference, Resource, ResourceError, ResourceKind as _,
 };
 use crate::action::Action;
 use crate::aws::Backoff;
@@ -175,8 +175,8 @@ impl Resource for NatInstance {
         diff.field(STATE, state, "running");
         let group = cx.known_output(&self.security_group);
         let group = group.map_or_else(|| NEW.to_owned(), |group| group.physical_id);
-        let groups = super::sorted(actual.groups.iter().cloned());
-        diff.field(GROUP, groups, group);
+        let groups = List::sorted(actual.groups.iter().cloned());
+        diff.field(GROUP, groups, List::sorted([group]));
         diff.known(SOURCE_CHECK, actual.source_check.map(on_or_off), "off");
         let address = self.address.known_output(cx);
         let from = match actual.allocation_id.as_str() {

@@ -62,6 +62,8 @@ pub const OBSERVE: &str = "observe";
 pub const REPORT: &str = "THREESCALE_GW_REPORT";
 /// The variable that says which metrics are series in CloudWatch.
 pub const METRICS: &str = "THREESCALE_GW_METRICS";
+/// The variable with the base paths of custom domain names.
+pub const BASE_PATHS: &str = "THREESCALE_GW_BASE_PATHS";
 /// The variable that names the parameter with the address of the cache.
 pub const CACHE_PARAMETER: &str = "THREESCALE_GW_CACHE_PARAMETER";
 

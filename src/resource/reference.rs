@@ -1,9 +1,8 @@
 //! References to resources of the stack or of the operator.
 
 use super::context::Context;
-use super::diff::sorted;
 use super::error::ResourceError;
-use super::shown::NEW;
+use super::shown::{List, NEW};
 use crate::id::LogicalId;
 
 /// A resource that the operator provides, or one of the stack.
@@ -42,10 +41,9 @@ impl Reference {
     }
 }
 
-/// The physical ids of `references`, sorted and joined, with `(new)` for those that will be
-/// created; used to compare sets.
-pub fn joined(references: &[Reference], cx: &Context) -> String {
-    sorted(
+/// The physical ids of `references`, with `(new)` for those that will be created.
+pub fn listed(references: &[Reference], cx: &Context) -> List<String> {
+    List::sorted(
         references
             .iter()
             .map(|reference| reference.known_output(cx).unwrap_or_else(|| NEW.to_owned())),

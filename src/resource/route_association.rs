@@ -14,6 +14,7 @@ use crate::aws::ec2::{filter, from_tags, write_tags};
 use crate::aws::{optional, tags};
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::printable::line;
 
 const TABLE: Field = Field::Property("route table");
@@ -230,7 +231,8 @@ impl Resource for RouteAssociation {
                     "the former route table of {} is not known: `threescale-gw down` restores the main route table of the VPC",
                     self.subnet
                 );
-                cx.notice(&LogicalId::new(Kind::RouteAssociation, &self.subnet), text);
+                let id = LogicalId::new(Kind::RouteAssociation, &self.subnet);
+                cx.finding(&id, NoticeCode::RouteNotRecorded, text);
                 Former::Main
             }
             // That stack restores what the subnet had, and this one would have nothing to restore.

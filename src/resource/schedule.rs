@@ -63,11 +63,9 @@ impl ResourceKind for Schedules {
         let tags = answer.and_then(|answer| answer.tags).unwrap_or_default();
         let tags = tags::collect(tags.iter().map(|tag| (Some(tag.key()), Some(tag.value()))));
         let Some(id) = tags::owner(&cx.names().stack, &tags) else {
-            listing.unmanaged.push(Unmanaged {
-                id: LogicalId::new(Kind::Schedule, "reporter"),
-                physical_id: rule,
-                why: tags::why_unmanaged(&tags),
-            });
+            listing
+                .unmanaged
+                .push(Unmanaged::named(Kind::Schedule, "reporter", rule, &tags));
             return Ok(listing);
         };
         let request = cx.aws().events.list_targets_by_rule().rule(&rule);

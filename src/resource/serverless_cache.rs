@@ -11,8 +11,8 @@ use aws_sdk_elasticache::types::{
 use super::cache_group::{ENGINE_ATTRIBUTE, PORT, VERSION_ATTRIBUTE, description};
 use super::security_group::{self, SecurityGroups};
 use super::{
-    Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Reference, Resource,
-    ResourceError, ResourceKind, joined, sorted, usage,
+    Context, Diff, Field, Identity, List, Listing, NEW, Output, Phase, Reference, Resource,
+    ResourceError, ResourceKind, listed, usage,
 };
 use crate::aws::paginate::pages;
 use crate::aws::{elasticache, optional, tags};
@@ -286,11 +286,12 @@ impl Resource for ServerlessCache {
         if let Some(subnets) = &actual.subnets
             && !subnets.iter().any(|subnet| ids.contains(subnet))
         {
-            let wanted = joined(&self.subnets, cx);
-            diff.immutable(SUBNETS, sorted(subnets.clone()), wanted);
+            let wanted = listed(&self.subnets, cx);
+            diff.immutable(SUBNETS, List::sorted(subnets.clone()), wanted);
         }
-        let groups = actual.security_groups.clone().map(sorted);
-        diff.known(SECURITY_GROUPS, groups, known(cx, &self.security_group));
+        let groups = actual.security_groups.clone().map(List::sorted);
+        let group = List::sorted([known(cx, &self.security_group)]);
+        diff.known(SECURITY_GROUPS, groups, group);
         let user_group = actual.user_group.as_deref().unwrap_or("(none)");
         diff.field(USER_GROUP, user_group, known(cx, &self.user_group));
         diff.tags(&cx.tags(&actual.id), &actual.tags);

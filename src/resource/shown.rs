@@ -91,9 +91,73 @@ impl Shown for Switch {
     }
 }
 
+/// Several values.
+#[derive(Debug, Clone)]
+pub struct List<T> {
+    items: Vec<T>,
+    separator: &'static str,
+    /// The text of an empty list.
+    empty: &'static str,
+}
+
+impl<T> List<T> {
+    /// A list in this order, with this text between two items.
+    pub fn new(items: impl IntoIterator<Item = T>, separator: &'static str) -> Self {
+        Self {
+            items: items.into_iter().collect(),
+            separator,
+            empty: "",
+        }
+    }
+
+    /// The same list, with the text `(none)` if it is empty.
+    pub fn or_none(self) -> Self {
+        let empty = "(none)";
+        Self { empty, ..self }
+    }
+}
+
+impl List<String> {
+    /// Names or ids whose order has no meaning.
+    pub fn sorted(items: impl IntoIterator<Item = String>) -> Self {
+        let mut list = Self::new(items, ",");
+        list.items.sort();
+        list
+    }
+}
+
+impl<T: Shown> Shown for List<T> {
+    fn text(&self) -> String {
+        let texts: Vec<_> = self.items.iter().map(Shown::text).collect();
+        match texts.is_empty() {
+            true => self.empty.to_owned(),
+            false => texts.join(self.separator),
+        }
+    }
+
+    fn value(&self) -> Value {
+        self.items.iter().map(Shown::value).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_an_array_with_null_for_what_is_not_known_yet() {
+        let ids = List::sorted(["b", NEW, "a"].map(str::to_owned));
+        assert_eq!(ids.text(), "(new),a,b");
+        assert_eq!(ids.value(), json!([null, "a", "b"]));
+        let numbers = List::new([2, 1], ", ");
+        assert_eq!(
+            (numbers.text(), numbers.value()),
+            ("2, 1".to_owned(), json!([2, 1]))
+        );
+        let none = List::sorted([]);
+        assert_eq!((none.text(), none.value()), (String::new(), json!([])));
+        assert_eq!(none.or_none().text(), "(none)");
+    }
 
     #[test]
     fn numbers_and_switches_keep_their_types_and_what_is_not_there_is_null() {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::aws::tags;
 use crate::id::LogicalId;
+use crate::kind::Kind;
 
 /// The phase of a resource's life cycle. The text is the service's own name for the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,22 @@ pub struct Unmanaged {
     pub id: LogicalId,
     pub physical_id: String,
     pub why: String,
+}
+
+impl Unmanaged {
+    /// What has the name of a resource of the stack, and these tags.
+    pub fn named(
+        kind: Kind,
+        name: &str,
+        physical_id: String,
+        tags: &BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            id: LogicalId::new(kind, name),
+            physical_id,
+            why: tags::why_unmanaged(tags),
+        }
+    }
 }
 
 /// All resources of one kind that concern the stack.

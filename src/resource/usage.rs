@@ -14,6 +14,7 @@ use crate::aws::{Backoff, Class, optional};
 use crate::event::Event;
 use crate::id::LogicalId;
 use crate::names::LIVE;
+use crate::notice::NoticeCode;
 use crate::printable::line;
 
 /// How long a run that does not complete is repeated: another run of the reporter holds its batch for 43 s.
@@ -123,7 +124,10 @@ pub async fn deliver_last(
         },
     };
     if let Some(text) = last(&delivered, stays) {
-        cx.notice(id, text);
+        match delivered.left {
+            Some(_) => cx.finding(id, NoticeCode::UsageLeft, text),
+            None => cx.notice(id, text),
+        }
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use aws_sdk_ec2::types::{ResourceType, VpcEndpoint as Live, VpcEndpointType};
 use super::claims::Claim;
 use super::security_group::SecurityGroups;
 use super::{
-    Context, Diff, Field, Identity, Listing, NEW, Phase, Reference, Resource, ResourceError,
-    ResourceKind, joined, sorted,
+    Context, Diff, Field, Identity, List, Listing, NEW, Phase, Reference, Resource, ResourceError,
+    ResourceKind, listed,
 };
 use crate::aws::ec2::{filter, from_tags, of_stack, tagged, write_tags};
 use crate::aws::paginate::pages;
@@ -243,8 +243,8 @@ impl Resource for VpcEndpoint {
             &actual.vpc_id,
             self.vpc.known_output(cx).as_deref().unwrap_or(NEW),
         );
-        let subnets = sorted(actual.subnets.iter().cloned());
-        let wanted = joined(&self.subnets, cx);
+        let subnets = List::sorted(actual.subnets.iter().cloned());
+        let wanted = listed(&self.subnets, cx);
         let known: BTreeSet<_> = self
             .subnets
             .iter()
@@ -259,7 +259,8 @@ impl Resource for VpcEndpoint {
         let group = group.map_or_else(|| NEW.to_owned(), |group| group.physical_id);
         // An emulator may not report the groups; then they cannot be compared.
         if !actual.groups.is_empty() {
-            diff.field(GROUP, sorted(actual.groups.iter().cloned()), group);
+            let groups = List::sorted(actual.groups.iter().cloned());
+            diff.field(GROUP, groups, List::sorted([group]));
         }
         diff.known(PRIVATE_NAMES, actual.private_names, true);
         diff.tags(&cx.tags(&actual.id), &actual.tags);

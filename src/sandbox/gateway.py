@@ -6,16 +6,18 @@ Usage: python -c SCRIPT
 ministack does not replace `$context.authorizer.*` in a body, and omits headers that are mapped from it. Its patches,
 whose values are strings, turn a number, a boolean or a list into a string. It gives an authorizer that is created without an
 identity source the one of another type. It serves the draft's methods in every stage, and exports them. Its summary of a
-deployment has no authorization.
+deployment has no authorization. It does not count the invocations of an authorizer in the metrics of Lambda, and does
+not apply a function's reserved concurrency to its versions.
 """
 
 import contextvars
 import copy
 import re
+import time
 
 from ministack.app import main
 from ministack.core import router
-from ministack.services import apigateway_v1 as gateway
+from ministack.services import apigateway_v1 as gateway, lambda_svc
 
 said = contextvars.ContextVar("said", default={})
 stringify, value, respond = gateway._stringify_context, gateway._gateway_request_value, gateway._gateway_error_response
@@ -115,6 +117,21 @@ def create_authorizer(api_id, data):
     return create(api_id, data)
 
 
+def reserved_of_function(record, config):
+    return reserved(lambda_svc._functions.get(config.get("FunctionName")) or record, config)
+
+
+async def invoke_counted(authorizer, event, account_id, region):
+    began = time.time()
+    result = await invoke(authorizer, event, account_id, region)
+    # ministack counts what it throttles.
+    if result is not None and not result.get("throttle"):
+        function = gateway._extract_lambda_ref_from_integration_uri(authorizer["authorizerUri"])
+        _, _, name = lambda_svc._get_func_record_for_ref_in_scope(function, account_id=account_id, region=region)
+        lambda_svc._emit_lambda_metrics(name, (time.time() - began) * 1000, bool(result.get("error")), False)
+    return result
+
+
 # To distinguish a service that it does not emulate from a bucket name, ministack loads the models of all AWS services,
 # which takes 6 s. This is the only such service that is called.
 router._KNOWN_AWS_SERVICE_NAMES = frozenset({"servicequotas"})
@@ -125,5 +142,7 @@ for name in ("_match_resource_tree", "_match_greedy_fallback"):
     setattr(gateway, name, in_deployment(getattr(gateway, name)))
 export, gateway._get_export = gateway._get_export, export_deployed
 create, gateway._create_authorizer = gateway._create_authorizer, create_authorizer
+invoke, gateway._invoke_authorizer_lambda = gateway._invoke_authorizer_lambda, invoke_counted
+reserved, lambda_svc._reserved_concurrency = lambda_svc._reserved_concurrency, reserved_of_function
 gateway._stringify_context, gateway._gateway_request_value, gateway._gateway_error_response = remember, look_up, render
 main()

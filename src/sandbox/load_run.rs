@@ -11,11 +11,11 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use threescale_stand_in::Application;
 
+use super::REGION;
 use super::load::{Caller, Figures, Function, event, fire};
 use super::running::{Running, now_ms};
 use super::set_up::credentials;
 use super::usage::Usage;
-use super::{ACCOUNT, REGION};
 use crate::aws::lambda;
 use crate::config::CredentialLocation;
 use crate::package::{self, Package};
@@ -44,6 +44,8 @@ pub struct LoadOptions {
     pub chaos: Option<Chaos>,
     /// A protected path.
     pub path: String,
+    /// Whether the authorizer is built on this machine, although there may be a zip file of a release.
+    pub builds: bool,
     /// The folder of built packages.
     pub cache: PathBuf,
 }
@@ -120,7 +122,7 @@ pub async fn run(
     options: &LoadOptions,
     on_event: &mut dyn FnMut(LoadEvent<'_>),
 ) -> anyhow::Result<LoadOutcome> {
-    let binary = binary(running, &options.cache).await?;
+    let binary = binary(running, options).await?;
     let received = Arc::<Mutex<Received>>::default();
     let answered = Arc::clone(&received);
     let environment = environment(running, "authorizer").await?;
@@ -272,12 +274,19 @@ async fn start_part(running: &mut Running, part: Chaos) -> anyhow::Result<()> {
 }
 
 /// Writes the deployed binary to a file.
-async fn binary(running: &Running, cache: &Path) -> anyhow::Result<PathBuf> {
+async fn binary(running: &Running, options: &LoadOptions) -> anyhow::Result<PathBuf> {
     let authorizer = &running.config.authorizer;
     let architecture = authorizer.architecture.as_str();
     let package = match &authorizer.artifact {
         Some(artifact) => Package::artifact(&artifact.path, architecture)?,
-        None => Package::bundled(architecture, cache.to_owned(), Arc::new(|_, _| {}))?,
+        None => {
+            let cache = options.cache.clone();
+            let package = Package::bundled(architecture, cache, Arc::new(|_, _| {}))?;
+            match options.builds {
+                true => package.with_release(None),
+                false => package,
+            }
+        }
     };
     let path = running.sandbox.dir().join("bootstrap-under-load");
     let executable = package::executable(&package.zip().await?)?;
@@ -343,7 +352,7 @@ fn callers(running: &Running, path: &str) -> Vec<Caller> {
                 CredentialLocation::Query => query.push((name, value)),
             }
         }
-        let event = event((REGION, ACCOUNT, api, stage), path, &headers, &query);
+        let event = event(running.api_type, (api, stage), path, &headers, &query);
         Caller { event, share }
     };
     let mut callers = Vec::new();

@@ -19,6 +19,7 @@ pub mod usage;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::Permissions;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -49,8 +50,12 @@ pub const REGION: &str = "us-east-1";
 /// The only account of the sandbox.
 pub const ACCOUNT: &str = "123456789012";
 
-const GUARD: &str = include_str!("guard.py");
-const GATEWAY: &str = include_str!("gateway.py");
+/// The programs that run in the process of ministack, in this order. The last one does not end.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("guard.py", include_str!("guard.py")),
+    ("http_apis.py", include_str!("http_apis.py")),
+    ("gateway.py", include_str!("gateway.py")),
+];
 const SUPERVISE: &str = include_str!("supervise.py");
 /// The longest time until the servers answer.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -66,6 +71,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 const KEPT: usize = 200;
 /// How often the start is repeated if another process takes a port.
 const ATTEMPTS: usize = 3;
+
+/// The kind of the sandbox's API.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ApiType {
+    #[default]
+    Rest,
+    Http,
+}
+
+/// As AWS names it: `REST API`.
+impl fmt::Display for ApiType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rest => "REST API",
+            Self::Http => "HTTP API",
+        })
+    }
+}
 
 /// A running sandbox. Dropping it ends all of its processes and waits for them; [`Self::stop`] does not block.
 #[derive(Debug)]
@@ -253,7 +276,7 @@ impl Sandbox {
             .arg(ministack.get_program())
             .args(ministack.get_args())
             .arg("-c")
-            .arg(format!("{GUARD}\n{GATEWAY}"));
+            .arg(together());
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -376,6 +399,16 @@ impl Drop for Servers {
             std::thread::sleep(AGAIN);
         }
     }
+}
+
+/// A Python program that runs each of [`PROGRAMS`] with variables of its own.
+fn together() -> String {
+    let run = PROGRAMS.map(|(name, text)| {
+        // A string of JSON without control characters is one of Python.
+        let [name, text] = [name, text].map(|text| serde_json::json!(text));
+        format!("exec(compile({text}, {name}, 'exec'), {{'__name__': {name}}})")
+    });
+    run.join("\n")
 }
 
 /// The environment of the servers. It contains nothing of the user's, in particular no credentials of a real account. The

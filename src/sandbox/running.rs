@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use jiff::Timestamp;
 use threescale_stand_in::Threescale;
 
-use super::{Control, Facts, Keys, Place, Sandbox};
+use super::{ApiType, Control, Facts, Keys, Place, Sandbox};
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::names::Names;
@@ -17,6 +17,7 @@ pub struct Running {
     pub sandbox: Sandbox,
     pub threescale: Arc<Threescale>,
     pub config: Config,
+    pub api_type: ApiType,
     pub aws: Aws,
     pub names: Names,
     pub facts: Facts,

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::judge::Answer;
+use super::answer::Answer;
 use super::report::{Check, Fault, Row};
 
 /// What is known about the API before a change.
@@ -67,6 +67,14 @@ impl Before {
                 row.verdict = Ok(Some(AS_BEFORE.to_owned()));
             }
             Err((Fault::Open, _)) if reaches_backend => row.as_before = true,
+            // The backend answered, and what answers now may be API Gateway.
+            Ok(_)
+                if row.check == Check::Open
+                    && answer.may_be_refusal()
+                    && before.is_some_and(Answer::is_of_backend) =>
+            {
+                row.verdict = Err((Fault::Blocked, answer.status.to_string()));
+            }
             // A refusal of the backend does not show that the authorizer is asked.
             Ok(_) if reaches_backend && is_refusal_expected => {
                 let seen = format!("{} of the backend", answer.status);
@@ -94,13 +102,16 @@ const AS_BEFORE: &str = "as before the change";
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::judge::{Refusals, judge};
+    use super::super::answer::Refusals;
+    use super::super::judge::judge;
     use super::*;
+    use crate::api_gateway::Protocol;
 
     const REASONS: Refusals = Refusals {
         have_reasons: true,
         are_unauthorized: false,
         are_observed: false,
+        need_key: true,
     };
 
     fn answer(status: u16, kind: &str, body: Value) -> Answer {
@@ -108,6 +119,7 @@ mod tests {
             status,
             error_type: Some(kind.to_owned()).filter(|kind| !kind.is_empty()),
             body,
+            ..Answer::default()
         }
     }
 
@@ -132,6 +144,7 @@ mod tests {
             check,
             verb: "GET".to_owned(),
             status: Some(after.status),
+            request_id: None,
             verdict: judge(check, after, REASONS),
             as_before: false,
         };
@@ -229,6 +242,7 @@ mod tests {
             check: Check::BadKey,
             verb: "GET".to_owned(),
             status: Some(500),
+            request_id: None,
             verdict: judge(Check::BadKey, &after, REASONS),
             as_before: false,
         };
@@ -239,5 +253,61 @@ mod tests {
             ..row
         };
         assert!(!known.compare(other, Some(&after)).as_before);
+    }
+
+    /// An HTTP API has no error type, and a backend can answer with the body of API Gateway.
+    #[test]
+    fn an_open_route_that_answered_before_must_answer_after() {
+        let http = |status: u16, body: Value| Answer {
+            protocol: Protocol::Http,
+            status,
+            body,
+            ..Answer::default()
+        };
+        let ok = http(200, Value::Null);
+        let refused = http(401, json!({"message": "Unauthorized"}));
+        let own = http(401, json!({"code": 7}));
+        for (before, after, expected) in [
+            (Some(&ok), &ok, (None, true)),
+            (Some(&ok), &own, (None, false)),
+            (Some(&ok), &refused, (Some(Fault::Blocked), false)),
+            (Some(&refused), &refused, (None, true)),
+            (None, &refused, (Some(Fault::Blocked), false)),
+        ] {
+            assert_eq!(
+                compared(Check::Open, before, true, after),
+                expected,
+                "{before:?} {after:?}"
+            );
+        }
+        // The same if the stage says that the answer is the backend's.
+        let row = Row {
+            label: "GET /orders".to_owned(),
+            check: Check::Open,
+            verb: "GET".to_owned(),
+            status: Some(401),
+            request_id: None,
+            verdict: Ok(Some("401 of the backend".to_owned())),
+            as_before: false,
+        };
+        let key = (row.label.clone(), Check::Open);
+        let before = |answer: &Answer| Before::of([(key.clone(), answer.clone())], BTreeSet::new());
+        assert!(
+            before(&ok)
+                .compare(row.clone(), Some(&refused))
+                .verdict
+                .is_err()
+        );
+        assert!(
+            before(&refused)
+                .compare(row, Some(&refused))
+                .verdict
+                .is_ok()
+        );
+        // A route that should be protected, and reaches its backend as before.
+        let found = compared(Check::NoKey, Some(&own), true, &own);
+        assert_eq!(found, (Some(Fault::Open), true));
+        let found = compared(Check::NoKey, Some(&ok), true, &refused);
+        assert_eq!(found, (None, false));
     }
 }

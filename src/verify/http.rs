@@ -3,10 +3,14 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use ureq::http::{Method, Request};
 
-use super::{Answer, Probe};
+use super::answer::Answer;
+use super::probes::Probe;
+use crate::api_gateway::Protocol;
 
 /// API Gateway itself times out after 29 s unless its quota was raised.
 const TIMEOUT: Duration = Duration::from_secs(35);
@@ -18,11 +22,16 @@ const READ: u64 = 4096;
 pub struct Client {
     agent: ureq::Agent,
     base: String,
+    protocol: Protocol,
 }
 
 impl Client {
-    /// A client for the API at `base`. A trailing slash is optional.
-    pub fn new(base: &str) -> Self {
+    /// A client for the API at `base`. A trailing slash is optional. A connection to a WebSocket API begins with a request.
+    pub fn new(base: &str, protocol: Protocol) -> Self {
+        let base = match base.strip_prefix("ws") {
+            Some(rest) => format!("http{rest}"),
+            None => base.to_owned(),
+        };
         // Only emulators use plain HTTP. Requests to them bypass the proxy, as AWS calls do.
         let is_https = base.starts_with("https://");
         let config = ureq::Agent::config_builder()
@@ -37,6 +46,7 @@ impl Client {
         Self {
             agent: config.into(),
             base: format!("{}/", base.trim_end_matches('/')),
+            protocol,
         }
     }
 
@@ -53,6 +63,11 @@ impl Client {
         for (name, value) in &probe.headers {
             request = request.header(name.as_str(), value.expose());
         }
+        if self.protocol == Protocol::WebSocket {
+            for (name, value) in handshake()? {
+                request = request.header(name, value);
+            }
+        }
         let request = request
             .body(())
             .map_err(|_| "the credential cannot be sent".to_owned())?;
@@ -64,17 +79,35 @@ impl Client {
             .as_reader()
             .take(READ)
             .read_to_end(&mut text);
-        let error_type = response
-            .headers()
-            .get("x-amzn-errortype")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+        let body: Value = serde_json::from_slice(&text).unwrap_or(Value::Null);
+        let header = |name: &str| {
+            let value = response.headers().get(name);
+            value
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        let of_body = || body["requestId"].as_str().map(str::to_owned);
         Ok(Answer {
+            protocol: self.protocol,
             status: response.status().as_u16(),
-            error_type,
-            body: serde_json::from_slice(&text).unwrap_or(Value::Null),
+            error_type: header("x-amzn-errortype"),
+            request_id: header("apigw-requestid").or_else(of_body),
+            body,
         })
     }
+}
+
+/// The headers that open a WebSocket connection. The client closes a connection that was accepted as soon as the answer is read.
+/// Source: RFC 6455, section 4.1.
+fn handshake() -> Result<[(&'static str, String); 4], String> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(|error| error.to_string())?;
+    Ok([
+        ("Connection", "Upgrade".to_owned()),
+        ("Upgrade", "websocket".to_owned()),
+        ("Sec-WebSocket-Version", "13".to_owned()),
+        ("Sec-WebSocket-Key", STANDARD.encode(nonce)),
+    ])
 }
 
 fn cause(error: &ureq::Error) -> String {
@@ -83,5 +116,62 @@ fn cause(error: &ureq::Error) -> String {
         ureq::Error::Timeout(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
         ureq::Error::BadUri(_) => "that is no address".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+    use crate::secret::Secret;
+    use crate::verify::Check;
+
+    #[test]
+    fn an_accepted_connection_is_closed_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let server = thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("a connection");
+            let mut reader = BufReader::new(stream);
+            let mut request = Vec::new();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).expect("a line");
+                if line.trim().is_empty() {
+                    break;
+                }
+                request.push(line.trim().to_ascii_lowercase());
+            }
+            let accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+            let stream = reader.get_mut();
+            stream.write_all(accepted.as_bytes()).expect("an answer");
+            let left = reader.read(&mut [0; 8]).expect("the end");
+            (request, left)
+        });
+        let client = Client::new(&format!("ws://127.0.0.1:{port}/prod/"), Protocol::WebSocket);
+        let probe = Probe {
+            label: "$connect".to_owned(),
+            check: Check::GoodKey,
+            verb: "GET".to_owned(),
+            path: "?a=1".to_owned(),
+            headers: vec![("apikey".to_owned(), Secret::from("k".to_owned()))],
+            is_open_in_stage: None,
+        };
+        let answer = client.ask(&probe).expect("an answer");
+        assert_eq!(answer.status, 101);
+        let (request, left) = server.join().expect("the server");
+        assert_eq!(left, 0);
+        assert_eq!(request[0], "get /prod/?a=1 http/1.1");
+        for header in [
+            "connection: upgrade",
+            "upgrade: websocket",
+            "sec-websocket-version: 13",
+            "apikey: k",
+        ] {
+            assert!(request.iter().any(|line| line == header), "{request:?}");
+        }
     }
 }

@@ -1,73 +1,16 @@
 //! Evaluates the response to a request. Pure.
 
-use serde_json::Value;
-
+use super::answer::{Answer, OBSERVED, Refusals, UNTOLD, has_our_shape, is_authorizer_failure};
 use super::reason::{self, Says};
 use super::report::{Check, Fault, Verdict};
-
-/// The response to a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    /// The error type of API Gateway's own responses, such as `UnauthorizedException`. Integration responses have none.
-    pub error_type: Option<String>,
-    /// The JSON body. Null if it is not JSON or exceeds the bytes that are read.
-    pub body: Value,
-}
-
-impl Answer {
-    /// Whether the backend answered: API Gateway's own responses have an error type.
-    pub(super) fn is_of_backend(&self) -> bool {
-        self.error_type.is_none() && !has_our_shape(self) && !is_authorizer_failure(self, "")
-    }
-
-    /// Whether API Gateway itself refused the request, before any authorizer: a stage or a base path that does not exist, a missing
-    /// API key, or a firewall.
-    pub(super) fn is_forbidden(&self) -> bool {
-        self.error_type.as_deref() == Some("ForbiddenException")
-    }
-
-    /// Whether another response means the same. The rest of a body can contain anything.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        let seen = |answer: &Self| (answer.status, answer.error_type.clone());
-        let has_failed = |answer: &Self| {
-            is_authorizer_failure(answer, answer.error_type.as_deref().unwrap_or_default())
-        };
-        // A failure of the authorizer is one with any gateway response.
-        (has_failed(self) && has_failed(other))
-            || (seen(self) == seen(other) && self.body["error"] == other.body["error"])
-    }
-
-    /// Whether the API's resource policy refused the request, according to API Gateway's message.
-    /// Source: AWS Knowledge Center, "How do I troubleshoot HTTP 403 Forbidden errors when using a Lambda authorizer with
-    /// an API Gateway REST API?".
-    fn is_of_policy(&self) -> bool {
-        let texts = ["message", "Message", "detail"].map(|name| self.body[name].as_str());
-        let refuses =
-            |text: &str| text.contains("is not authorized to perform: execute-api:Invoke");
-        texts.into_iter().flatten().any(refuses)
-    }
-}
-
-/// The text for an unknown reason.
-const UNTOLD: &str = "the reason is not told";
-
-/// How the API answers what the authorizer refuses.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Refusals {
-    /// The gateway responses are managed, so a Deny contains the authorizer's reason.
-    pub have_reasons: bool,
-    /// The authorizer denies only requests that pass a limit. All others that it refuses get a 401 without a reason.
-    pub are_unauthorized: bool,
-    /// There are none: the authorizer observes, and allows every request.
-    pub are_observed: bool,
-}
-
-/// The text for an authorizer that allows every request.
-pub const OBSERVED: &str = "allowed: the mode is observe";
+use super::route_judge;
+use crate::api_gateway::Protocol;
 
 /// Evaluates a response.
 pub fn judge(check: Check, answer: &Answer, refusals: Refusals) -> Verdict {
+    if answer.protocol != Protocol::Rest {
+        return route_judge::judge(check, answer, refusals);
+    }
     let kind = answer.error_type.as_deref().unwrap_or_default();
     let seen = format!(
         "{}{}",
@@ -143,13 +86,15 @@ pub fn judge(check: Check, answer: &Answer, refusals: Refusals) -> Verdict {
         // The backend's own refusal.
         Check::Open if answer.is_of_backend() => Ok(None),
         Check::Open if refused && kind != "ForbiddenException" => Err((Fault::Blocked, seen)),
-        Check::GoodKey | Check::Open | Check::Guard | Check::SelfTest => Ok(None),
+        Check::GoodKey | Check::Open | Check::Preflight | Check::Guard | Check::SelfTest => {
+            Ok(None)
+        }
     }
 }
 
 /// Evaluates the refusal of a key that no application has, if refusals contain the authorizer's reason. Only 3scale's
 /// own refusal of the credential shows that others are allowed.
-fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
+pub(super) fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
     let Some(why) = reason else {
         // Refused by a firewall, a policy or a usage plan, with or without the authorizer.
         return Ok(Some(match kind {
@@ -181,7 +126,7 @@ fn bad_key(reason: Option<&str>, kind: &str, seen: &str) -> Verdict {
 }
 
 /// Evaluates the refusal of the operator's test key.
-fn good_key(reason: Option<&str>, seen: String) -> Verdict {
+pub(super) fn good_key(reason: Option<&str>, seen: String) -> Verdict {
     let Some(why) = reason else {
         return Err((Fault::Refuses, seen));
     };
@@ -209,25 +154,9 @@ fn is_refusal(answer: &Answer, kind: &str) -> bool {
     named || (matches!(answer.status, 401 | 403 | 429) && (ours || plain))
 }
 
-/// Whether the body has the format of our gateway responses.
-fn has_our_shape(answer: &Answer) -> bool {
-    answer.body["error"].is_string() && answer.body["detail"].is_string()
-}
-
-/// Whether API Gateway got no decision. A failed authorizer results in a 500 with a null message, or in our gateway
-/// response, a 503 that names the failure.
-fn is_authorizer_failure(answer: &Answer, kind: &str) -> bool {
-    let named = answer.body["error"] == "authorizer_failure" || kind.contains("Authorizer");
-    let bare = answer
-        .body
-        .as_object()
-        .is_some_and(|body| body.len() == 1 && body.get("message").is_some_and(Value::is_null));
-    named || (answer.status == 500 && bare)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -236,6 +165,7 @@ mod tests {
             status,
             error_type: Some(kind.to_owned()).filter(|kind| !kind.is_empty()),
             body,
+            ..Answer::default()
         }
     }
 
@@ -243,6 +173,7 @@ mod tests {
         have_reasons: true,
         are_unauthorized: false,
         are_observed: false,
+        need_key: false,
     };
 
     #[test]

@@ -1,26 +1,17 @@
 //! The requests that show whether an API is protected. Pure.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::expectation::Expectation;
 use super::report::Check;
-use crate::api_gateway::Method;
+use super::route_request::{self, NOBODY};
+use crate::api_gateway::{Api, Method, Protocol};
 use crate::config::{CredentialLocation, Credentials};
 use crate::secret::Secret;
 
-/// The value of path parameters, and a key that no application has.
-const NOBODY: &str = "threescale-gw-verify";
-
 /// The safe methods, which change nothing. Source: RFC 9110, section 9.2.1.
 const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
-
-/// The expected protection of a method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expectation {
-    /// Protected by our authorizer.
-    Protected,
-    /// Requires no credential.
-    Open,
-    /// Protected by another authorization type, so it is not called.
-    Guarded,
-}
 
 /// A credential for requests.
 #[derive(Debug, Clone)]
@@ -39,12 +30,21 @@ impl Probe {
 }
 
 impl Key {
-    /// A key that no application has.
-    fn nobody() -> Self {
-        Self {
-            id: Secret::from(NOBODY.to_owned()),
-            key: Some(Secret::from(NOBODY.to_owned())),
+    /// A key that no application has. HTTP and WebSocket APIs tell no reason, so theirs is random: the authorizer logs its end.
+    ///
+    /// # Errors
+    /// When there is no random number.
+    pub fn nobody(protocol: Protocol) -> Result<Self, getrandom::Error> {
+        let mut text = NOBODY.to_owned();
+        if protocol != Protocol::Rest {
+            let mut random = [0; 12];
+            getrandom::fill(&mut random)?;
+            text = format!("{text}-{}", URL_SAFE_NO_PAD.encode(random));
         }
+        Ok(Self {
+            id: Secret::from(text.clone()),
+            key: Some(Secret::from(text)),
+        })
     }
 
     /// Parses `--key`: a user key, or `<app_id>:<app_key>`.
@@ -73,31 +73,52 @@ pub struct Probe {
     /// The path below the stage, with the query string and without a leading slash.
     pub path: String,
     pub headers: Vec<(String, Secret)>,
+    /// Whether the stage serves the route without authorization; `None` if that is not known.
+    pub is_open_in_stage: Option<bool>,
 }
 
-/// The requests that check whether `methods` behave as expected. `key`: the operator's key, for safe methods only.
+/// The keys of the requests.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// A key that no application has.
+    pub nobody: Key,
+    /// The operator's key, for safe methods only.
+    pub good: Option<Key>,
+}
+
+/// The requests that check whether `methods` of `api` behave as expected.
 pub fn probes(
+    api: &Api,
     methods: &[(Method, Expectation)],
     credentials: &Credentials,
-    key: Option<&Key>,
+    keys: &Keys,
 ) -> Vec<Probe> {
     let mut probes = Vec::new();
     for (method, meant) in methods {
-        let Some(verb) = verb(method, methods) else {
+        let found = match api.protocol {
+            Protocol::Rest => verb(method, methods).map(|verb| (verb, path(method))),
+            Protocol::Http => route_request::find(method, methods),
+            // A connection is opened at the address of the stage.
+            Protocol::WebSocket => Some(("GET", String::new())),
+        };
+        let Some((verb, path)) = found else {
             continue;
         };
         let is_safe = SAFE.contains(&verb);
         let mut add = |check, key: Option<&Key>| {
-            probes.push(probe(method, check, verb, credentials, key));
+            probes.push(probe(method, check, (verb, &path), credentials, key));
         };
         match meant {
             Expectation::Protected => {
                 add(Check::NoKey, None);
                 if is_safe {
-                    add(Check::BadKey, Some(&Key::nobody()));
-                    if key.is_some() {
-                        add(Check::GoodKey, key);
+                    add(Check::BadKey, Some(&keys.nobody));
+                    if keys.good.is_some() {
+                        add(Check::GoodKey, keys.good.as_ref());
                     }
+                }
+                if api.answers_preflights && route_request::catches_preflights(method, methods) {
+                    probes.push(preflight(method, &path));
                 }
             }
             // Requests to open methods reach the backend, so only safe methods are called.
@@ -122,20 +143,42 @@ fn verb<'a>(method: &'a Method, all: &[(Method, Expectation)]) -> Option<&'a str
         .find(|verb| !is_taken(verb))
 }
 
-fn probe(
-    method: &Method,
-    check: Check,
-    verb: &str,
-    credentials: &Credentials,
-    key: Option<&Key>,
-) -> Probe {
+/// The path of a method, with values for its parameters and without a leading slash.
+fn path(method: &Method) -> String {
     let parts: Vec<_> = method
         .path
         .trim_start_matches('/')
         .split('/')
         .map(|part| if part.starts_with('{') { NOBODY } else { part })
         .collect();
-    let mut path = parts.join("/");
+    parts.join("/")
+}
+
+/// The request that a browser sends before another one. Source: the Fetch standard, "CORS-preflight request".
+fn preflight(method: &Method, path: &str) -> Probe {
+    let headers = [
+        ("Origin", "https://threescale-gw-verify.invalid"),
+        ("Access-Control-Request-Method", "GET"),
+    ];
+    let header = |(name, value): (&str, &str)| (name.to_owned(), Secret::from(value.to_owned()));
+    Probe {
+        label: method.label(),
+        check: Check::Preflight,
+        verb: "OPTIONS".to_owned(),
+        path: path.to_owned(),
+        headers: headers.map(header).into(),
+        is_open_in_stage: None,
+    }
+}
+
+fn probe(
+    method: &Method,
+    check: Check,
+    (verb, path): (&str, &str),
+    credentials: &Credentials,
+    key: Option<&Key>,
+) -> Probe {
+    let mut path = path.to_owned();
     let mut headers = Vec::new();
     if let Some(key) = key {
         let named = [
@@ -170,6 +213,7 @@ fn probe(
         verb: verb.to_owned(),
         path,
         headers,
+        is_open_in_stage: None,
     }
 }
 
@@ -194,6 +238,22 @@ mod tests {
         }
     }
 
+    /// The requests to an API of this kind, with this key of the operator.
+    fn asked(
+        protocol: Protocol,
+        methods: &[(Method, Expectation)],
+        credentials: &Credentials,
+        good: Option<Key>,
+    ) -> Vec<Probe> {
+        let api = Api {
+            protocol,
+            answers_preflights: protocol == Protocol::Http,
+            ..Api::default()
+        };
+        let nobody = Key::nobody(protocol).expect("a random number");
+        probes(&api, methods, credentials, &Keys { nobody, good })
+    }
+
     #[test]
     fn unsafe_methods_are_called_without_a_key_and_only_where_that_is_refused() {
         let methods = [
@@ -205,7 +265,7 @@ mod tests {
         ];
         let header = credentials(CredentialLocation::Header, None);
         let key = Key::parse("good", &header);
-        let probes = probes(&methods, &header, Some(&key));
+        let probes = asked(Protocol::Rest, &methods, &header, Some(key));
         let told: Vec<_> = probes
             .iter()
             .map(|probe| {
@@ -237,7 +297,7 @@ mod tests {
             (method("GET", "/x/{proxy+}"), Expectation::Open),
         ];
         let header = credentials(CredentialLocation::Header, None);
-        let probes = probes(&methods, &header, None);
+        let probes = asked(Protocol::Rest, &methods, &header, None);
         assert_eq!(
             (probes[0].verb.as_str(), probes[0].path.as_str()),
             ("HEAD", "x/threescale-gw-verify")
@@ -249,7 +309,55 @@ mod tests {
         let query = credentials(CredentialLocation::Query, Some("app_key"));
         let key = Key::parse("id:k&y", &query);
         let methods = [(method("GET", "/"), Expectation::Protected)];
-        let probes = probes(&methods, &query, Some(&key));
+        let probes = asked(Protocol::Rest, &methods, &query, Some(key));
         assert_eq!(probes[2].path, "?apikey=id&app_key=k%26y");
+    }
+
+    #[test]
+    fn routes_that_catch_preflights_are_asked_like_a_browser() {
+        let methods = [
+            (method("ANY", "/files/{proxy+}"), Expectation::Protected),
+            (method("ANY", "/items"), Expectation::Protected),
+            (method("OPTIONS", "/items"), Expectation::Open),
+            (method("GET", "/orders"), Expectation::Protected),
+            (method("", "$default"), Expectation::Protected),
+            (method("ANY", "/open"), Expectation::Open),
+        ];
+        let header = credentials(CredentialLocation::Header, None);
+        let preflights = |protocol| -> Vec<_> {
+            let probes = asked(protocol, &methods, &header, None).into_iter();
+            probes
+                .filter(|probe| probe.check == Check::Preflight)
+                .map(|probe| format!("{} /{} {}", probe.verb, probe.path, probe.headers.len()))
+                .collect()
+        };
+        assert_eq!(
+            preflights(Protocol::Http),
+            [
+                "OPTIONS /files/threescale-gw-verify 2",
+                "OPTIONS /threescale-gw-verify 2"
+            ]
+        );
+        assert_eq!(preflights(Protocol::Rest), [""; 0]);
+    }
+
+    #[test]
+    fn a_connection_is_opened_at_the_stage_and_the_unknown_key_is_another_one_each_time() {
+        let methods = [(method("", "$connect"), Expectation::Protected)];
+        let query = credentials(CredentialLocation::Query, None);
+        let paths = || -> Vec<_> {
+            let probes = asked(Protocol::WebSocket, &methods, &query, None);
+            probes
+                .into_iter()
+                .map(|probe| (probe.verb, probe.path))
+                .collect()
+        };
+        let (one, other) = (paths(), paths());
+        assert_eq!(one[0], ("GET".to_owned(), String::new()));
+        assert!(
+            one[1].1.starts_with("?apikey=threescale-gw-verify-"),
+            "{one:?}"
+        );
+        assert_ne!(one[1], other[1]);
     }
 }

@@ -19,6 +19,8 @@ pub enum Check {
     GoodKey,
     /// An open method requires no credential.
     Open,
+    /// A protected route that accepts every method does not refuse the preflight requests of browsers.
+    Preflight,
     /// The stage serves a protected method with our authorizer: read from the stage, not called.
     Guard,
     /// The self-test of the authorizer, run if no refusal shows that it can decide.
@@ -38,6 +40,7 @@ impl Check {
             Self::BadKey => "bad key",
             Self::GoodKey => "good key",
             Self::Open => "open",
+            Self::Preflight => "preflight",
             Self::Guard => "guard",
             Self::SelfTest => "self-test",
         }
@@ -53,6 +56,8 @@ pub enum Fault {
     AuthorizerFailed,
     /// Another authorizer decides.
     WrongAuthorizer,
+    /// The log of the authorizer does not show that it refused the request.
+    Unproven,
     /// The authorizer that the stage uses reads the credential from another location, so every caller is refused.
     Misplaced,
     /// The test key is refused because of the key itself: its limits are exceeded, or its application is suspended.
@@ -86,6 +91,7 @@ impl Fault {
             Self::Open => "open",
             Self::AuthorizerFailed => "authorizer_failed",
             Self::WrongAuthorizer => "wrong_authorizer",
+            Self::Unproven => "unproven",
             Self::Misplaced => "misplaced",
             Self::KeyRefused => "key_refused",
             Self::Refuses => "refuses",
@@ -108,6 +114,7 @@ impl Fault {
             self,
             Self::Throttled
                 | Self::Unreachable
+                | Self::Unproven
                 | Self::KeyRefused
                 | Self::NotAsked
                 | Self::NotAdmitted
@@ -126,6 +133,8 @@ pub struct Row {
     pub verb: String,
     /// The status of the last response.
     pub status: Option<u16>,
+    /// The ID of the last request, if the authorizer logs it.
+    pub request_id: Option<String>,
     pub verdict: Verdict,
     /// Whether the API answered like this before the change, so that the change did not cause the fault.
     pub as_before: bool,
@@ -157,6 +166,12 @@ impl Row {
         self.is_keyed() && told == Some(reason::UNMAPPED)
     }
 
+    /// Whether it needs attention, although it is no fault.
+    pub fn is_warning(&self) -> bool {
+        let is_told = matches!(&self.verdict, Ok(Some(_)));
+        self.is_unmapped() || (self.check == Check::Preflight && is_told)
+    }
+
     /// Whether the response shows that the authorizer can decide, or is a fault of which the cause is known. A failure of
     /// the authorizer has no cause in the response.
     fn tells_of_decisions(&self) -> bool {
@@ -164,7 +179,7 @@ impl Row {
             && match &self.verdict {
                 Ok(Some(told)) => reason::says(told) == Some(reason::Says::Key),
                 Ok(None) => self.check == Check::GoodKey,
-                Err((fault, _)) => *fault != Fault::AuthorizerFailed,
+                Err((fault, _)) => !matches!(fault, Fault::AuthorizerFailed | Fault::Unproven),
             }
     }
 }
@@ -283,6 +298,7 @@ mod tests {
             check,
             verb: "GET".to_owned(),
             status: Some(403),
+            request_id: None,
             verdict,
             as_before: false,
         }

@@ -7,11 +7,14 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
+use super::answer::{Answer, Refusals};
 use super::before::Before;
 use super::http::Client;
-use super::judge::{Answer, Refusals, judge};
+use super::judge::judge;
 use super::probes::Probe;
 use super::report::{Check, Fault, Report, Row, all_unmapped, conclude};
+use super::route_judge;
+use crate::api_gateway::Protocol;
 
 /// The maximum number of concurrent requests.
 const AT_ONCE: usize = 8;
@@ -25,14 +28,14 @@ const NOT_ADMITTED: &str = "the API's resource policy refuses requests from the 
 /// deployment might not reach all of API Gateway's servers at once. `before`: what is known about the API before the
 /// change. `on_retry` receives the reason and the delay.
 pub async fn prove(
-    url: &str,
+    (url, protocol): (&str, Protocol),
     probes: Vec<Probe>,
     refusals: Refusals,
     settle: Duration,
     before: &Before,
     on_retry: impl Fn(String, Duration),
 ) -> Report {
-    let client = Client::new(url);
+    let client = Client::new(url, protocol);
     // Nothing is refused by an authorizer that observes, so a request with another method would change something.
     let is_sent = |probe: &Probe| !refusals.are_observed || probe.is_safe();
     let probes: Arc<[Probe]> = probes.into_iter().filter(is_sent).collect();
@@ -93,6 +96,9 @@ pub async fn prove(
     }
     let mut rows: Vec<_> = rows.into_iter().flatten().collect();
     conclude(&mut rows);
+    if protocol != Protocol::Rest {
+        route_judge::tell_integrations(&mut rows);
+    }
     let skipped = rows
         .iter()
         .all(Row::is_not_admitted)
@@ -112,13 +118,17 @@ pub async fn prove(
 
 /// Sends each request once before a change, except those that are not safe, and none if the API cannot be reached. `open`:
 /// the labels of the methods that require no authorization.
-pub async fn ask_before(url: &str, probes: &[Probe], open: BTreeSet<String>) -> Before {
+pub async fn ask_before(
+    (url, protocol): (&str, Protocol),
+    probes: &[Probe],
+    open: BTreeSet<String>,
+) -> Before {
     let safe: Arc<[Probe]> = probes
         .iter()
         .filter(|probe| probe.is_safe())
         .cloned()
         .collect();
-    let client = Client::new(url);
+    let client = Client::new(url, protocol);
     let mut answers = ask_all(&client, &safe, 0..safe.len().min(1)).await;
     if answers.iter().all(|(_, answer)| answer.is_ok()) {
         answers.extend(ask_all(&client, &safe, 1..safe.len()).await);
@@ -152,15 +162,26 @@ async fn ask_all(
 }
 
 fn judged(probe: &Probe, answer: &Result<Answer, String>, refusals: Refusals) -> Row {
-    Row {
+    let mut row = Row {
         label: probe.label.clone(),
         check: probe.check,
         verb: probe.verb.clone(),
         status: answer.as_ref().ok().map(|answer| answer.status),
+        request_id: answer
+            .as_ref()
+            .ok()
+            .and_then(|answer| answer.request_id.clone()),
         verdict: match answer {
             Ok(answer) => judge(probe.check, answer, refusals),
             Err(cause) => Err((Fault::Unreachable, cause.clone())),
         },
         as_before: false,
+    };
+    if answer
+        .as_ref()
+        .is_ok_and(|answer| answer.protocol != Protocol::Rest)
+    {
+        route_judge::correct(&mut row, probe, refusals);
     }
+    row
 }

@@ -269,7 +269,7 @@ fn down_copes_with_an_api_a_stage_or_a_deployment_that_others_removed() {
     aws.call("apigateway", "DeleteRestApi", json!({"restApiId": id}));
     let up = here.run(&["up", "--yes"]);
     assert_eq!(up.code, Some(4), "{}", up.stderr);
-    assert_mentions(&up, &["no REST API has the name orders-api"]);
+    assert_mentions(&up, &["no API has the name orders-api"]);
     here.succeed(&["down", "--yes"]);
     assert_same(&without_api(&before, &id), &aws.account());
 
@@ -440,7 +440,7 @@ fn an_api_is_meant_by_its_id_or_by_a_name_that_is_its_own() {
         assert_mentions(
             &run,
             &[
-                "2 REST APIs have the name orders-api",
+                "2 APIs have the name orders-api",
                 &ids[0],
                 &ids[1],
                 "give `api.id`",

@@ -112,6 +112,47 @@ fn status_names_the_ways_past_the_authorizer() {
 }
 
 #[test]
+fn mappings_with_several_segments_and_routing_rules_are_ways_past_the_authorizer() {
+    let (aws, id, here) = stand();
+    let call = |operation: &str, parameters: Value| aws.call("apigatewayv2", operation, parameters);
+    let create = |name: &str, mode: &str| {
+        let domain = json!({"DomainName": name, "RoutingMode": mode});
+        call("CreateDomainName", domain);
+        let mapping =
+            json!({"DomainName": name, "ApiMappingKey": "shop/v1", "ApiId": id, "Stage": "dev"});
+        call("CreateApiMapping", mapping);
+        let invoke = json!({"InvokeApi": {"ApiId": id, "Stage": "dev", "StripBasePath": true}});
+        let paths = json!({"MatchBasePaths": {"AnyOf": ["rule"]}});
+        let rule =
+            json!({"DomainName": name, "Priority": 1, "Conditions": [paths], "Actions": [invoke]});
+        call("CreateRoutingRule", rule);
+    };
+    create("m.example.com", "API_MAPPING_ONLY");
+    create("r.example.com", "ROUTING_RULE_ONLY");
+    create("b.example.com", "ROUTING_RULE_THEN_API_MAPPING");
+    let status = here.succeed(&["status"]).stdout;
+    let doors = status.lines().filter(|line| line.starts_with("door https"));
+    let mut doors: Vec<_> = doors.collect();
+    doors.sort_unstable();
+    assert_eq!(
+        doors,
+        [
+            "door https://b.example.com/rule leads to stage dev",
+            "door https://b.example.com/shop/v1 leads to stage dev",
+            "door https://m.example.com/shop/v1 leads to stage dev",
+            "door https://r.example.com/rule leads to stage dev",
+        ]
+    );
+    let denied = json!([{"operation": "ListRoutingRules", "kind": "deny"}]);
+    aws.post("faults", &denied);
+    let status = here.succeed(&["status"]);
+    assert_mentions(
+        &status,
+        &["the routing rules of the custom domain name r.example.com could not be read"],
+    );
+}
+
+#[test]
 fn status_says_the_verdict_first_and_the_rest_with_all() {
     let (aws, _, here) = stand();
     let version = env!("CARGO_PKG_VERSION");

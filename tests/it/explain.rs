@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
-use threescale_gw::code::Code;
+use threescale_gw::code::{Code, Explanation};
+use threescale_gw::notice::NoticeCode;
 use threescale_gw::reasons::REASONS;
 
 use crate::cli::alone;
@@ -16,7 +17,10 @@ fn sources(folder: &Path, texts: &mut Vec<String>) {
         let path: PathBuf = entry.path();
         if path.is_dir() {
             sources(&path, texts);
-        } else if !path.ends_with("src/code.rs") {
+        } else if !["src/code.rs", "src/notice.rs"]
+            .iter()
+            .any(|table| path.ends_with(table))
+        {
             texts.push(fs::read_to_string(&path).unwrap_or_default());
         }
     }
@@ -24,23 +28,29 @@ fn sources(folder: &Path, texts: &mut Vec<String>) {
 
 #[test]
 fn every_code_is_unique_explained_and_used() {
-    let codes = Code::ALL.iter().map(|code| code.as_str());
-    let names: BTreeSet<_> = codes.chain(REASONS.iter().map(|(name, _)| *name)).collect();
-    assert_eq!(names.len(), Code::ALL.len() + REASONS.len());
+    let errors = Code::ALL.iter().map(|code| {
+        let used = format!("Code::{code:?}");
+        (code.as_str(), used, code.explanation())
+    });
+    let notices = NoticeCode::ALL.iter().map(|code| {
+        let used = format!("NoticeCode::{code:?}");
+        (code.as_str(), used, code.explanation())
+    });
+    let codes: Vec<(&str, String, Explanation)> = errors.chain(notices).collect();
+    let names = codes.iter().map(|(name, ..)| *name);
+    let names: BTreeSet<_> = names.chain(REASONS.iter().map(|(name, _)| *name)).collect();
+    assert_eq!(names.len(), codes.len() + REASONS.len());
     let mut texts = Vec::new();
     sources(
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
         &mut texts,
     );
-    for code in Code::ALL {
-        let name = code.as_str();
+    for (name, used, explanation) in codes {
         let is_plain = |c: char| c.is_ascii_lowercase() || c == '-';
         assert!(name.chars().all(is_plain), "{name}");
-        let explanation = code.explanation();
         for text in [explanation.cause, explanation.effect, explanation.action] {
             assert!(text.ends_with('.') && text.len() > 10, "{name}: {text}");
         }
-        let used = format!("Code::{code:?}");
         let is_used = |text: &String| {
             let mut places = text.match_indices(&used);
             places.any(|(at, _)| {
@@ -48,8 +58,19 @@ fn every_code_is_unique_explained_and_used() {
                 next.is_none_or(|c| !c.is_alphanumeric())
             })
         };
-        assert!(texts.iter().any(is_used), "no error has the code {name}");
+        assert!(texts.iter().any(is_used), "nothing has the code {name}");
     }
+}
+
+#[test]
+fn the_documentation_has_the_codes_of_notices() {
+    let text = include_str!("../../docs/json.md");
+    let (_, section) = text.split_once("## Notices").expect("a section");
+    let rows = section.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = rows.take_while(|line| line.starts_with('|')).skip(2);
+    let told: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    let codes: Vec<_> = NoticeCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(told, codes);
 }
 
 #[test]
@@ -65,7 +86,8 @@ fn explain_tells_what_to_do() {
     assert_snapshot!("explain_list", list);
     let document = alone(&["explain", "-o", "json"], &[]).json();
     let codes = document["codes"].as_array().expect("a list");
-    assert_eq!(codes.len(), Code::ALL.len() + REASONS.len());
+    let all = Code::ALL.len() + NoticeCode::ALL.len() + REASONS.len();
+    assert_eq!(codes.len(), all);
     for code in codes {
         let name = code["code"].as_str().expect("a code");
         let mut one = alone(&["explain", name, "-o", "json"], &[]).json();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::assert_same;
 use crate::support::http_api::{
-    PROTECTED, account, assert_unmixed, comparable, rich, served, stage_of, watch, workplace,
+    PROTECTED, account, api, assert_unmixed, comparable, rich, served, stage_of, watch, workplace,
 };
 use crate::support::kill::{each, killed_after_each};
 use crate::support::rest_api::assert_mentions;
@@ -184,10 +184,10 @@ fn a_failed_verification_restores_the_routes_and_thaws_the_stage() {
 /// Another stage that deploys automatically would publish each route at once.
 #[test]
 fn another_stage_that_deploys_automatically_is_refused_by_name() {
-    let mut api = rich("prod", true);
-    api["stages"] =
+    let mut seed = rich("prod", true);
+    seed["stages"] =
         json!([{"name": "prod", "auto_deploy": true}, {"name": "dev", "auto_deploy": true}]);
-    let aws = account(&api);
+    let aws = account(&seed);
     let before = aws.account();
     let here = workplace(&aws, "prod");
     let up = here.run(&["up", "--yes"]);
@@ -200,9 +200,9 @@ fn another_stage_that_deploys_automatically_is_refused_by_name() {
 /// A stage that quick create made refuses to be frozen: each route is either as before or protected, and all are restored.
 #[test]
 fn a_managed_stage_is_changed_route_by_route() {
-    let api = json!({"protocol": "HTTP", "name": "orders-api", "quick_create": true,
+    let seed = json!({"protocol": "HTTP", "name": "orders-api", "quick_create": true,
         "routes": [{"key": "GET /orders"}, {"key": "POST /orders"}, {"key": "GET /orders/{id}"}]});
-    let aws = account(&api);
+    let aws = account(&seed);
     let before = aws.account();
     let here = workplace(&aws, "$default");
     here.succeed(&["up", "--yes"]);
@@ -220,7 +220,7 @@ fn a_managed_stage_is_changed_route_by_route() {
         .filter(|entry| entry["operation"] == "UpdateRoute")
         .map(|entry| entry["parameters"]["RouteId"].clone())
         .collect();
-    let first = crate::support::http_api::api(&after)["Routes"]
+    let first = api(&after)["Routes"]
         .as_array()
         .and_then(|routes| routes.iter().find(|route| route["RouteId"] == changed[0]));
     assert_eq!(
@@ -251,4 +251,123 @@ fn a_fault_at_each_call_changes_nothing_in_the_end() {
         assert_unmixed(&aws, 9, kind);
         assert_same(&comparable(&before), &comparable(&aws.account()));
     }
+}
+
+/// The stages of an API share its draft, so the stack is removed from the one before it is attached to the other.
+#[test]
+fn a_move_to_another_stage_is_refused_until_the_stack_is_removed() {
+    let mut seed = rich("prod", false);
+    seed["stages"] = json!([{"name": "prod"}, {"name": "dev"}]);
+    let aws = account(&seed);
+    let before = aws.account();
+    workplace(&aws, "prod").succeed(&["up", "--yes"]);
+    let there = workplace(&aws, "dev");
+    let protected = aws.account();
+    let up = there.run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(4), "{}", up.stderr);
+    assert_mentions(&up, &["the stack is attached to stage prod of HTTP API"]);
+    assert_same(&protected, &aws.account());
+    workplace(&aws, "prod").succeed(&["down", "--yes"]);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+    there.succeed(&["up", "--yes"]);
+    assert_protected(&before, &aws.account(), "dev");
+    assert_eq!(served(&aws.account(), "prod"), served(&before, "prod"));
+    there.succeed(&["down", "--yes"]);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// Two stacks protect different routes of one stage: neither opens nor takes over a route of the other.
+#[test]
+fn two_stacks_protect_different_routes_of_one_stage() {
+    for auto_deploy in [true, false] {
+        let aws = account(&rich("prod", auto_deploy));
+        let before = aws.account();
+        let only = |stack: &str, route: &str| {
+            let here = workplace(&aws, "prod");
+            here.edit("stack: orders", &format!("stack: {stack}"));
+            here.edit(
+                "except: [\"GET /health\"]",
+                &format!("protect: [\"{route}\"]"),
+            );
+            here
+        };
+        let (one, two) = (
+            only("orders", "GET /orders"),
+            only("partners", "POST /orders"),
+        );
+        one.succeed(&["up", "--yes"]);
+        two.succeed(&["up", "--yes"]);
+        let both = served(&aws.account(), "prod");
+        assert_eq!(
+            both["GET /orders"],
+            "CUSTOM threescale-gw-orders-authorizer"
+        );
+        assert_eq!(
+            both["POST /orders"],
+            "CUSTOM threescale-gw-partners-authorizer"
+        );
+        one.succeed(&["down", "--yes"]);
+        let second = served(&aws.account(), "prod");
+        assert_eq!(second["GET /orders"], "NONE");
+        assert_eq!(
+            second["POST /orders"],
+            "CUSTOM threescale-gw-partners-authorizer"
+        );
+        two.succeed(&["down", "--yes"]);
+        let after = aws.account();
+        assert_eq!(served(&after, "prod"), served(&before, "prod"));
+        assert_eq!(api(&after)["Routes"], api(&before)["Routes"]);
+        assert_eq!(api(&after)["Authorizers"], api(&before)["Authorizers"]);
+        assert_eq!(automatic(&after, "prod"), auto_deploy);
+    }
+}
+
+/// After a rollback, a run that does not change the API leaves the stage open and frozen.
+#[test]
+fn a_run_for_the_authorizer_alone_does_not_undo_a_rollback() {
+    let aws = account(&rich("prod", true));
+    let before = aws.account();
+    let here = workplace(&aws, "prod");
+    here.succeed(&["up", "--yes"]);
+    here.succeed(&["rollback"]);
+    let artifact = crate::support::artifact(1);
+    here.write("bootstrap.zip", &artifact);
+    here.run(&["up", "--yes", "--only", "authorizer"]);
+    assert_eq!(served(&aws.account(), "prod"), served(&before, "prod"));
+    here.succeed(&["up", "--yes"]);
+    assert_protected(&before, &aws.account(), "prod");
+    assert!(automatic(&aws.account(), "prod"));
+    here.succeed(&["down", "--yes"]);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// The mode changes in one moment for all callers, and a failed verification of it returns to the former mode.
+#[test]
+fn a_change_of_the_mode_on_an_automatic_stage_takes_effect_in_one_moment_and_is_undone_whole() {
+    let aws = account(&rich("prod", true));
+    let here = workplace(&aws, "prod");
+    here.edit("authorizer: {", "authorizer: {mode: observe, ");
+    here.succeed(&["up", "--yes"]);
+    let observed = served(&aws.account(), "prod");
+    here.edit("mode: observe, ", "");
+    let failing = aws.fork();
+    watch(&aws, "prod");
+    here.succeed(&["up", "--yes"]);
+    assert_unmixed(&aws, 5, "observe to enforce");
+    assert_eq!(served(&aws.account(), "prod"), observed);
+    assert!(automatic(&aws.account(), "prod"));
+
+    let here = workplace(&failing, "prod");
+    failing.post(
+        "config",
+        &json!({"outcomes": {"authorizer": {"3": "error", "2": "error"}}}),
+    );
+    let up = here.run(&["up", "--yes", "--settle", "0s"]);
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    failing.post("config", &json!({"outcomes": {"authorizer": null}}));
+    watch(&failing, "prod");
+    let verify = here.run(&["status"]);
+    assert_mentions(&verify, &["automatic deployment"]);
+    here.succeed(&["up", "--yes"]);
+    assert!(automatic(&failing.account(), "prod"));
 }

@@ -391,6 +391,8 @@ fn the_document_of_an_import() {
     );
     assert_eq!(document["settings"], json!({"network.cidr": "10.0.0.0/16"}));
     assert_eq!(document["outcome"], "refused");
+    assert_eq!(document["blockers"], error["findings"]);
+    assert_eq!(document["blockers"][0]["code"], "cannot-import");
     with_cidr(&workplace);
     let run = workplace.succeed(&["import", "--yes", "-o", "json"]);
     assert_snapshot!("document", pretty(&aws, &run));

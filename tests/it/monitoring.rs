@@ -167,6 +167,18 @@ fn what_others_change_is_told_and_restored() {
             "widgets: changed -> those of this version",
         ],
     );
+    let plan = here.succeed(&["plan", "-o", "json"]).json();
+    let changes = |id: &str, field: &str| {
+        let resources = list(&plan, "resources").iter();
+        let resource = resources.clone().find(|found| found["id"] == id);
+        let drift = list(resource.expect(id), "drift").iter();
+        let change = drift.clone().find(|change| change["field"] == field);
+        let change = change.expect(field);
+        [change["before"].clone(), change["after"].clone()]
+    };
+    let actions = |is_enabled: bool| json!({"enabled": is_enabled, "alarm": [TOPIC], "ok": [TOPIC], "insufficient_data": []});
+    let is = changes("alarm/usage-lost", "actions");
+    assert_eq!(is, [actions(false), actions(true)]);
     let status = here.run(&["status"]);
     assert_eq!(status.code, Some(0), "{}", status.stderr);
     assert_mentions(&status, &["alarm/report-lag", "dashboard/main"]);

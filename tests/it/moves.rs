@@ -311,11 +311,12 @@ fn the_former_network_stays_until_the_new_one_is_proved_and_its_usage_is_deliver
     }
     assert_served(&aws, "after the move");
 
-    let down = here.succeed(&["down", "--yes"]);
+    let down = here.succeed(&["down", "--yes", "-o", "json"]).lines();
+    let notice = down.iter().find(|line| line["code"] == "left-alone");
+    let told = notice.expect("a notice")["text"].as_str().expect("text");
     assert!(
-        down.stderr.contains(&format!("{group} is left alone")),
-        "{}",
-        down.stderr
+        told.starts_with(&format!("{group} is left alone")),
+        "{told}"
     );
     let after = aws.account();
     let groups = after["security_groups"].as_array().expect("a list").iter();

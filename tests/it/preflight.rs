@@ -216,13 +216,13 @@ fn each_finding_comes_alone_too() {
             "name: orders-api",
             "name: order-api",
             json!({}),
-            "no REST API has the name order-api in account 123456789012 and Region us-east-1; did you mean `orders-api`?",
+            "no API has the name order-api in account 123456789012 and Region us-east-1; did you mean `orders-api`?",
         ),
         (
             "name: orders-api",
             "id: zzzzzzzzzz",
             json!({}),
-            "no REST API has the id zzzzzzzzzz",
+            "no API has the id zzzzzzzzzz",
         ),
         (
             "stage: prod",
@@ -383,7 +383,7 @@ fn without_the_api_all_else_is_found_at_once_too() {
     let workplace = Workplace::new(&aws);
     workplace.edit("name: orders-api", "name: another-api");
     let texts = [
-        "no REST API has the name another-api",
+        "no API has the name another-api",
         "the quota for VPCs is 2",
         "the quota for Elastic IPs is 2",
         "the quota for NAT gateways in us-east-1a is 1",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::moves::workplace;
 use crate::own_route::Vpc;
-use crate::support::rest_api::id;
+use crate::support::rest_api::{API, id};
 use crate::support::{TestAws, Workplace};
 
 const ACCOUNT: &str = "123456789012";
@@ -153,7 +153,7 @@ fn resource(entry: &Value, action: &str) -> Option<String> {
     }
     if entry["service"].as_str().is_some_and(|of| {
         let of = of.replace("service-quotas", "servicequotas");
-        of != service
+        of.replace("apigatewayv2", "apigateway") != service
     }) {
         // A right that the call needs in another service.
         return None;
@@ -205,11 +205,7 @@ fn resource(entry: &Value, action: &str) -> Option<String> {
                 .find_map(|(name, kind)| Some(named(kind, parameter(&[name])?)));
             Some(arn(service, found?))
         }
-        "apigateway" => {
-            let api = parameter(&["restApiId"]);
-            let path = api.map_or("/restapis".to_owned(), |api| format!("/restapis/{api}"));
-            Some(format!("arn:aws:apigateway:us-east-1::{path}"))
-        }
+        "apigateway" => entry["iam_resource"].as_str().map(str::to_owned),
         _ => None,
     }
 }
@@ -367,6 +363,29 @@ fn every_request_is_allowed_by_the_policy_of_its_command() {
                 judge.run(&standing, &next, "down");
             });
         }
+        // An HTTP API.
+        scope.spawn(|| {
+            let aws = seeded();
+            let routes = json!([{"key": "$default"}, {"key": "GET /orders/{id}"}]);
+            let api = json!({"protocol": "HTTP", "name": "shop", "routes": routes});
+            let api = aws.post("seed", &json!({ "api": api }));
+            let id = api["api_id"].as_str().expect("an id");
+            let domain = json!({"DomainName": "api.example.com"});
+            aws.call("apigatewayv2", "CreateDomainName", domain);
+            let mapping = json!({"DomainName": "api.example.com", "ApiMappingKey": "shop", "ApiId": id, "Stage": "prod"});
+            aws.call("apigatewayv2", "CreateApiMapping", mapping);
+            let here = |aws: &TestAws| {
+                let here = workplace(aws, "network: none\ncache: memory");
+                here.edit(API, &format!("api: {{id: {id}, stage: prod}}"));
+                here
+            };
+            let of_configuration = policies(&here(&aws), false);
+            let judge = Judge {
+                policies: vec![of_stack, &of_configuration],
+                used,
+            };
+            judge.create(&aws, here);
+        });
         // A network of the operator.
         scope.spawn(|| {
             let aws = seeded();

@@ -388,8 +388,6 @@ fn a_deployment_of_others_on_top_is_replaced_before_the_authorizer_is_deleted() 
         json!({"ApiId": api, "StageName": "prod"}),
     );
     assert_eq!(handshakes(&aws), PROTECTED);
-    let plan = here.run(&["plan", "--exit-code"]);
-    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
     let down = here.succeed(&DOWN);
     assert_mentions(&down, &["another user has deployed the API since"]);
     assert_eq!(handshakes(&aws), OPEN);

@@ -4,7 +4,7 @@ use aws_sdk_apigatewayv2::types::ProtocolType;
 use serde_json::Value;
 
 use crate::api_gateway::api::Api;
-use crate::api_gateway::rest::definition::Settings;
+use crate::api_gateway::rest::definition::{API_KEY_SOURCE, Settings};
 use crate::api_gateway::target::Protocol;
 use crate::aws::paginate::pages;
 use crate::aws::{Aws, AwsError, optional};
@@ -14,6 +14,14 @@ fn protocol(kind: Option<&ProtocolType>) -> Protocol {
         Some(ProtocolType::Websocket) => Protocol::WebSocket,
         _ => Protocol::Http,
     }
+}
+
+/// Where a WebSocket API takes the keys of its usage plans from, as a setting of REST APIs.
+/// Source: API Gateway Developer Guide, "Selection expressions", on API key selection.
+fn key_source(expression: Option<&str>) -> Settings {
+    let is_authorizer = expression == Some("$context.authorizer.usageIdentifierKey");
+    let source = is_authorizer.then(|| (API_KEY_SOURCE, "AUTHORIZER".into()));
+    source.into_iter().collect()
 }
 
 /// The SDK has two types with the same fields: one for a single API, and one for an API in a list.
@@ -27,7 +35,7 @@ macro_rules! described {
             private: false,
             default_endpoint_disabled: $api.disable_execute_api_endpoint.unwrap_or_default(),
             answers_preflights: $api.cors_configuration.is_some(),
-            settings: Settings::new(),
+            settings: key_source($api.api_key_selection_expression.as_deref()),
             description: Value::Null,
         }
     };

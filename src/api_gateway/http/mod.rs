@@ -8,3 +8,5 @@ pub(in crate::api_gateway) mod find;
 pub mod pending;
 pub(in crate::api_gateway) mod routes;
 pub(in crate::api_gateway) mod stage;
+
+pub use self::routes::{CONNECT, DEFAULT_ROUTE};

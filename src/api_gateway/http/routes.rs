@@ -62,6 +62,9 @@ pub(in crate::api_gateway) async fn routes(
         .await
 }
 
+/// The route of an HTTP API for what no other route takes.
+pub const DEFAULT_ROUTE: &str = "$default";
+
 /// The route that opens a connection to a WebSocket API.
 pub const CONNECT: &str = "$connect";
 

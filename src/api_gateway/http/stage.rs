@@ -1,5 +1,6 @@
 //! The stages of an HTTP or WebSocket API, and what they serve.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::export;
@@ -51,6 +52,7 @@ pub(in crate::api_gateway) async fn stage(
                 .unwrap_or_default(),
             served: served(cx, target).await?,
             canary: None,
+            authorizer_uris: authorizer_uris(cx, target).await?,
             deploys_automatically: answer.auto_deploy.unwrap_or_default(),
             is_managed: answer.api_gateway_managed.unwrap_or_default(),
         }))
@@ -84,6 +86,19 @@ pub(in crate::api_gateway) async fn served(
                 (key.clone(), authorization)
             })
             .collect()
+    }))
+}
+
+/// The URIs of the Lambda authorizers that the routes of a stage use.
+async fn authorizer_uris(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Option<BTreeSet<String>>, AwsError> {
+    let export = export::export(cx, target).await?;
+    Ok((*export).as_ref().map(|export| {
+        let methods = export.methods.values();
+        let uris = methods.filter_map(|method| method.authorizer_uri.clone());
+        uris.collect()
     }))
 }
 

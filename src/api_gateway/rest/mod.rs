@@ -4,7 +4,6 @@ pub(in crate::api_gateway) mod authorizers;
 pub(in crate::api_gateway) mod change;
 pub mod definition;
 pub(in crate::api_gateway) mod deployments;
-pub mod domains;
 pub(in crate::api_gateway) mod export;
 pub(in crate::api_gateway) mod find;
 pub mod interface;

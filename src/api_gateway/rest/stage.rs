@@ -41,6 +41,7 @@ pub(in crate::api_gateway) async fn stage(
             description,
             served,
             canary,
+            authorizer_uris: None,
             deploys_automatically: false,
             is_managed: false,
         }))

@@ -24,6 +24,7 @@ pub(super) async fn run(
         duration: args.duration,
         chaos: args.chaos,
         path: path.to_owned(),
+        builds: args.build,
         cache: cache_dir().map_err(Error::failed)?,
     };
     let mut display = LoadDisplay::new(global, options.rate);

@@ -21,7 +21,7 @@ pub(super) fn curl(
         }
     }
     match query.is_empty() {
-        true => format!("curl {flags}{headers} {url}"),
+        true => format!("curl {flags}{headers} {}", quoted(url)),
         false => format!("curl {flags}{headers} '{url}?{}'", query.join("&")),
     }
 }
@@ -195,5 +195,7 @@ mod tests {
     fn a_shell_reads_a_value_as_it_is() {
         assert_eq!(quoted("conf/a-b_c.yaml"), "conf/a-b_c.yaml");
         assert_eq!(quoted("/it's $HOME"), r"'/it'\''s $HOME'");
+        let of_default = curl("-i", "http://127.0.0.1:1/$default/orders", &[]);
+        assert_eq!(of_default, "curl -i 'http://127.0.0.1:1/$default/orders'");
     }
 }

@@ -27,7 +27,9 @@ use crate::package::Package;
 use crate::resource::api_attachment::selection;
 use crate::sandbox::running::{Running, now_ms};
 use crate::sandbox::usage::Usage;
-use crate::sandbox::{ACCOUNT, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox, set_up};
+use crate::sandbox::{
+    ACCOUNT, ApiType, Control, Facts, Keys, NO_PORT, Place, REGION, Sandbox, set_up,
+};
 use crate::{private, report};
 
 /// How often the authorizer's log is read for refusals.
@@ -69,7 +71,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         sink.notice(note);
     }
     let cache = cache()?;
-    let build = Build::begin(&config, &sink)?;
+    let build = Build::begin(&config, args.build, &sink)?;
     let sandbox = tokio::select! {
         started = Sandbox::start(&cache, args.port, &keys, progress(&sink)) => started.map_err(not_started)?,
         () = end.come() => return Ok(ExitStatus::Interrupted.into()),
@@ -89,7 +91,15 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         endpoint_url: Some(sandbox.endpoint_url()),
         ..global.clone()
     };
-    let made = make(&inner, &config, &methods, &sink, &mut end).await;
+    let made = make(
+        &inner,
+        &config,
+        args.build,
+        (args.api_type, &methods),
+        &sink,
+        &mut end,
+    )
+    .await;
     let made = match made {
         Ok((Some(ending), ..)) => Err(Ok(ending)),
         Ok((None, aws, api)) => Ok((aws, api)),
@@ -134,6 +144,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         sandbox,
         threescale,
         config,
+        api_type: args.api_type,
         aws,
         facts,
         keys,
@@ -165,17 +176,21 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
     Ok(status.into())
 }
 
-/// A build of the authorizer, which `up` then uses or waits for. Dropping this value ends it.
+/// A build or a download of the authorizer, which `up` then uses or waits for. Dropping this value ends it.
 struct Build(Option<tokio::task::JoinHandle<()>>);
 
 impl Build {
     /// Starts before the servers are ready, because on a new machine their start takes as long as a part of the build.
-    fn begin(config: &Config, sink: &Sink) -> Result<Self> {
+    fn begin(config: &Config, builds: bool, sink: &Sink) -> Result<Self> {
         if config.authorizer.artifact.is_some() {
             return Ok(Self(None));
         }
         let architecture = config.authorizer.architecture.as_str();
         let package = Package::bundled(architecture, cache_dir().ok(), progress(sink))?;
+        let package = match builds {
+            true => package.with_release(None),
+            false => package,
+        };
         // If the build fails here, it fails again in `up`, which reports the cause.
         let build = async move { drop(package.zip().await) };
         Ok(Self(Some(tokio::spawn(build))))
@@ -203,18 +218,27 @@ fn not_started(error: anyhow::Error) -> Error {
 async fn make(
     global: &Global,
     config: &Config,
-    methods: &[(String, String)],
+    builds: bool,
+    (api_type, methods): (ApiType, &[(String, String)]),
     sink: &Sink,
     end: &mut End,
 ) -> Result<(Option<CommandOutcome>, Aws, String)> {
     let aws = Aws::connect(&target(global, 10), sink.clone()).await?;
     let (name, stage) = (set_up::api_name(config), config.api.stage.as_str());
+    let create = async {
+        match api_type {
+            ApiType::Rest => example_api::create_rest(&aws, name, stage, methods).await,
+            ApiType::Http => example_api::create_http(&aws, name, stage, methods).await,
+        }
+    };
     let api = tokio::select! {
-        api = example_api::create(&aws, name, stage, methods) => api?,
+        api = create => api?,
         () = end.come() => return Ok((Some(ExitStatus::Interrupted.into()), aws, String::new())),
     };
     sink.emit(Event::Step {
-        text: format!("created the API {name} ({api}) with a stage {stage}, without authorization"),
+        text: format!(
+            "created the {api_type} {name} ({api}) with a stage {stage}, without authorization"
+        ),
     });
     let change = ChangeArgs {
         yes: true,
@@ -223,7 +247,11 @@ async fn make(
         lock_timeout: Some(Duration::ZERO),
         parallelism: 10,
     };
-    let ending = up::run(global, &UpArgs::new(change), sink.clone()).await?;
+    let args = UpArgs {
+        build: builds,
+        ..UpArgs::new(change)
+    };
+    let ending = up::run(global, &args, sink.clone()).await?;
     let over = ending.status != ExitStatus::Done;
     Ok((over.then_some(ending), aws, api))
 }

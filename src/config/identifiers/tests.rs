@@ -18,15 +18,15 @@ fn names_of_aws() {
         &["", "1a", "-a", "Orders", "a_b", "ä", &format!("{longest}b")],
     );
     check(
-        rest_api_id,
+        api_id,
         &["a1b2c3d4e5", "0123456789", "a1b2c3d4"],
         &["", "a1b2c3d", "a1b2c3d4e5f6g", "A1B2C3D4E5", "a1b2-3d4e5"],
     );
-    check(rest_api_name, &["orders api", "ä"], &["", " ", "a\nb"]);
+    check(api_name, &["orders api", "ä"], &["", " ", "a\nb"]);
     check(
         stage,
-        &["prod", "v1_2-x", &"s".repeat(128)],
-        &["", "$default", "a b", "a/b", &"s".repeat(129)],
+        &["prod", "v1_2-x", "$default", &"s".repeat(128)],
+        &["", "$prod", "default$", "a b", "a/b", &"s".repeat(129)],
     );
     check(
         vpc_id,

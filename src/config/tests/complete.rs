@@ -18,6 +18,7 @@ fn defaults_are_filled_in() {
                 except: Vec::new(),
                 responses: ResponseTypes::All.into(),
                 usage_key: None,
+                limited: LimitedKeys::default(),
             },
             threescale: Threescale {
                 service_id: "1".to_owned(),

@@ -19,7 +19,7 @@ fn an_api_is_named_once() {
     );
     assert_eq!(
         api("  id: A1B2\n"),
-        ["4:7 api.id: must be the id of a REST API: ten of `a-z` and `0-9`, not `A1B2`"],
+        ["4:7 api.id: must be the id of an API: ten of `a-z` and `0-9`, not `A1B2`"],
     );
 }
 

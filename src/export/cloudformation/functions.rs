@@ -179,6 +179,9 @@ pub(super) fn schedule(writer: &mut Writer, found: &Description, schedule: &Sche
 }
 
 pub(super) fn authorizer(writer: &mut Writer, found: &Description, authorizer: &Authorizer) {
+    if !authorizer.is_of_rest_api {
+        return of_version_2(writer, found, authorizer);
+    }
     let mut properties = json!({
         "RestApiId": authorizer.api_id,
         "Name": authorizer.name,
@@ -192,6 +195,30 @@ pub(super) fn authorizer(writer: &mut Writer, found: &Description, authorizer: &
         writer.label(found),
         "AWS::ApiGateway::Authorizer",
         json!({"RestApiId": authorizer.api_id, "AuthorizerId": authorizer.authorizer_id}),
+        properties,
+    );
+}
+
+/// The authorizer of an HTTP or WebSocket API.
+/// Source: AWS CloudFormation Template Reference, `AWS::ApiGatewayV2::Authorizer`.
+fn of_version_2(writer: &mut Writer, found: &Description, authorizer: &Authorizer) {
+    let sources: Vec<_> = authorizer.identity_sources().collect();
+    let mut properties = json!({
+        "ApiId": authorizer.api_id,
+        "Name": authorizer.name,
+        "AuthorizerType": authorizer.kind,
+        "AuthorizerUri": authorizer.uri,
+        "IdentitySource": sources,
+    });
+    if let Some((version, is_simple)) = authorizer.payload() {
+        properties["AuthorizerPayloadFormatVersion"] = json!(version);
+        properties["EnableSimpleResponses"] = json!(is_simple);
+        properties["AuthorizerResultTtlInSeconds"] = json!(authorizer.ttl);
+    }
+    writer.add(
+        writer.label(found),
+        "AWS::ApiGatewayV2::Authorizer",
+        json!({"ApiId": authorizer.api_id, "AuthorizerId": authorizer.authorizer_id}),
         properties,
     );
 }

@@ -214,14 +214,17 @@ pub(super) fn authorizer(
     authorizer: &Authorizer,
     all: &mut Resources,
 ) {
-    let block = writer
-        .block("aws_api_gateway_authorizer", found)
-        .with("rest_api_id", authorizer.api_id.as_str())
-        .with("name", authorizer.name.as_str())
-        .with("type", authorizer.kind.as_str())
-        .with("authorizer_uri", writer.id(&authorizer.uri))
-        .with("identity_source", authorizer.identity_source.as_str())
-        .with("authorizer_result_ttl_in_seconds", authorizer.ttl);
+    let block = match authorizer.is_of_rest_api {
+        true => writer
+            .block("aws_api_gateway_authorizer", found)
+            .with("rest_api_id", authorizer.api_id.as_str())
+            .with("name", authorizer.name.as_str())
+            .with("type", authorizer.kind.as_str())
+            .with("authorizer_uri", writer.id(&authorizer.uri))
+            .with("identity_source", authorizer.identity_source.as_str())
+            .with("authorizer_result_ttl_in_seconds", authorizer.ttl),
+        false => of_version_2(writer, found, authorizer),
+    };
     let kept = Block::new("lifecycle", []).with("prevent_destroy", true).about(
         "Methods of the API use the authorizer. Give them another authorization and deploy the API before you destroy any of this.",
     );
@@ -229,4 +232,24 @@ pub(super) fn authorizer(
         format!("{}/{}", authorizer.api_id, authorizer.authorizer_id),
         block.with_block(kept),
     );
+}
+
+/// The authorizer of an HTTP or WebSocket API.
+/// Source: Terraform Registry, hashicorp/aws, `aws_apigatewayv2_authorizer`.
+fn of_version_2(writer: &Writer, found: &Description, authorizer: &Authorizer) -> Block {
+    let sources = authorizer.identity_sources().map(Expression::from);
+    let block = writer
+        .block("aws_apigatewayv2_authorizer", found)
+        .with("api_id", authorizer.api_id.as_str())
+        .with("name", authorizer.name.as_str())
+        .with("authorizer_type", authorizer.kind.as_str())
+        .with("authorizer_uri", writer.id(&authorizer.uri))
+        .with("identity_sources", sources.collect::<Vec<_>>());
+    match authorizer.payload() {
+        None => block,
+        Some((version, is_simple)) => block
+            .with("authorizer_payload_format_version", version)
+            .with("enable_simple_responses", is_simple)
+            .with("authorizer_result_ttl_in_seconds", authorizer.ttl),
+    }
 }

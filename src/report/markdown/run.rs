@@ -57,7 +57,7 @@ impl Changes {
                 let (id, because) = (code(&id.to_string()), code(&because.to_string()));
                 self.skipped.push(format!("{id}, which needs {because}"));
             }
-            Event::Notice { id, text: told } => {
+            Event::Notice { id, text: told, .. } => {
                 let id = id.as_ref().map(|id| format!("{}: ", code(&id.to_string())));
                 let told = text(told);
                 self.notices

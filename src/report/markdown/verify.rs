@@ -28,7 +28,7 @@ pub(super) fn results(report: &Report) -> String {
         ]
     };
     let heads = ["Result", "Method", "Check", "Status", "Detail"];
-    let is_striking = |row: &&Row| row.verdict.is_err() || row.is_unmapped();
+    let is_striking = |row: &&Row| row.verdict.is_err() || row.is_warning();
     let (striking, expected): (Vec<_>, Vec<_>) = report.rows.iter().partition(is_striking);
     let rows = |of: &[&Row]| of.iter().map(row).collect::<Vec<_>>();
     page([
@@ -54,6 +54,7 @@ mod tests {
             check: Check::NoKey,
             verb: "GET".to_owned(),
             status: Some(200),
+            request_id: None,
             verdict,
             as_before: false,
         };

@@ -7,13 +7,13 @@ use super::found;
 use crate::api_gateway;
 use crate::aws::paginate::pages;
 use crate::aws::{AwsError, Class};
+use crate::notice::NoticeCode;
 use crate::resource::{Context, ResourceError};
 
 /// Notes what cannot be listed.
 pub(super) fn note(cx: &Context, what: &str, error: &AwsError) {
-    cx.sink().notice(format!(
-        "{what} is not known, and AWS does not delete the VPC then: {error}"
-    ));
+    let text = format!("{what} is not known, and AWS does not delete the VPC then: {error}");
+    cx.sink().finding(NoticeCode::NotKnown, text);
 }
 
 /// The answer, or nothing if the caller may not ask.

@@ -20,7 +20,7 @@ use crate::api_gateway::{self, ApiTarget, Deployment, Method, Response, deployme
 use crate::decision::guarded;
 use crate::id::LogicalId;
 use crate::resource::health_check::SelfTestGate;
-use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError, Shown};
+use crate::resource::{Context, Diff, Field, NEW, Resource, ResourceError, Shown, api_authorizer};
 
 const AUTHORIZER_IN_THE_STAGE: Field = Field::Property("authorizer in the stage");
 const AUTOMATIC_DEPLOYMENT: Field = Field::Property("automatic deployment");
@@ -125,8 +125,9 @@ impl ApiAttachment {
 
     async fn change(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
         let is_writing = method_steps(actual, &self.wanted).writes();
-        if !is_writing && self.is_to_be_thawed(cx, actual) {
-            let thawed = automatic::thaw(cx, &self.api).await?;
+        if !is_writing && (self.is_to_be_thawed(cx, actual) || is_thawed_by_others(actual)) {
+            let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
+            let thawed = automatic::thaw(cx, &self.api, is_ours).await?;
             notice_published(cx, actual, &thawed.published);
         }
         let (switch, frozen) = match is_writing {
@@ -136,7 +137,17 @@ impl ApiAttachment {
         let actual = frozen.as_ref().unwrap_or(actual);
         let mut steps = method_steps(actual, &self.wanted);
         let publishes_changes = match steps.deploy {
-            true => self.refuse_new_changes(cx, actual).await?,
+            true => match self.refuse_new_changes(cx, actual).await {
+                Err(error) => {
+                    if frozen.is_some() {
+                        // Nothing is changed yet.
+                        let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
+                        automatic::thaw(cx, &self.api, is_ours).await?;
+                    }
+                    return Err(error);
+                }
+                publishes => publishes?,
+            },
             false => false,
         };
         if switch == Switch::RouteByRoute {
@@ -162,7 +173,8 @@ impl ApiAttachment {
         record::note(cx, &self.api, &actual.record, &unrecorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
         if switch == Switch::RouteByRoute {
-            self.note_route_by_route(cx).await?;
+            let labels = taken().map(Method::label).collect();
+            self.note_route_by_route(cx, labels).await?;
         }
         for method in taken() {
             set_authorizer(cx, self.api.api(), method, &authorizer_id).await?;
@@ -178,6 +190,7 @@ impl ApiAttachment {
             // Listed first: what others deploy after the stage is read is then new.
             let before = deployments(cx, self.api.api()).await?;
             let now = actual.with_current_stage(cx).await?;
+            automatic::ensure_frozen(switch, now.stage.as_ref())?;
             let mut head = self
                 .note_previous(cx, &now, &before, publishes_changes)
                 .await?;
@@ -248,6 +261,7 @@ impl ApiAttachment {
         }
         let switch = automatic::freeze(cx, &self.api, head, stage, actual.serves_ours()).await?;
         let now = Actual::read(&cx.fresh(), &self.api).await?;
+        automatic::ensure_frozen(switch, now.stage.as_ref())?;
         Ok((switch, Some(now)))
     }
 
@@ -263,7 +277,11 @@ impl ApiAttachment {
     }
 
     /// Records that routes take effect one at a time: there is no deployment to roll back to.
-    async fn note_route_by_route(&self, cx: &Context) -> Result<(), ResourceError> {
+    async fn note_route_by_route(
+        &self,
+        cx: &Context,
+        labels: Vec<String>,
+    ) -> Result<(), ResourceError> {
         let record = record::all(&cx.fresh()).await?.remove(&self.api);
         let Some(head) = record.and_then(|record| record.head) else {
             return Ok(());
@@ -271,7 +289,7 @@ impl ApiAttachment {
         let noted = AttachmentState {
             previous_deployment: None,
             last_deployment: None,
-            unverified_routes: true,
+            unverified_routes: labels,
             as_before: Vec::new(),
             ..head
         };
@@ -469,6 +487,13 @@ impl ApiAttachment {
     }
 }
 
+/// Whether the stage deploys automatically again although no run has recorded it.
+fn is_thawed_by_others(actual: &Actual) -> bool {
+    let head = actual.record.head.as_ref();
+    let stage = actual.stage.as_ref();
+    head.is_some_and(|head| head.frozen) && stage.is_some_and(|stage| stage.deploys_automatically)
+}
+
 /// Tells which changes of others automatic deployment has published.
 fn notice_published(cx: &Context, actual: &Actual, published: &[String]) {
     if !published.is_empty() {
@@ -501,7 +526,7 @@ impl Resource for ApiAttachment {
             let methods = actual.unrecorded.len();
             diff.field(RECORD, format!("{methods} methods missing"), "complete");
         }
-        if actual.record.is_in_between() {
+        if actual.record.is_in_between() || is_thawed_by_others(actual) {
             diff.field(RECORD, "of an interrupted run", "complete");
         }
         let steps = method_steps(actual, &self.wanted);

@@ -6,11 +6,14 @@
 //!
 //! A stage that quick create made may refuse to be frozen. Then each route takes effect when it is changed.
 
+use std::time::Duration;
+
 use super::record::{self, AttachmentState};
+use super::{marker, other_stacks};
 use crate::api_gateway::change::set_automatic_deployment;
 use crate::api_gateway::{self, ApiTarget, Method, MethodKey, Protocol, Stage, http};
 use crate::aws::Class;
-use crate::resource::{Context, ResourceError, api_authorizer};
+use crate::resource::{Context, ResourceError};
 
 /// Whether the automatic deployment of the stage is off because a run has turned it off.
 pub(super) fn is_frozen(head: Option<&AttachmentState>, stage: Option<&Stage>) -> bool {
@@ -24,6 +27,47 @@ pub(super) enum Switch {
     AtOnce,
     /// Each route when it is changed.
     RouteByRoute,
+}
+
+/// How long a stage may lag behind a write.
+const LAG: Duration = Duration::from_secs(60);
+
+/// Refuses to go on while the stage still deploys automatically after it was frozen: the reading lags, or another user has
+/// turned automatic deployment on.
+///
+/// # Errors
+/// That it does.
+pub(super) fn ensure_frozen(switch: Switch, stage: Option<&Stage>) -> Result<(), ResourceError> {
+    match stage {
+        Some(stage) if stage.deploys_automatically && switch == Switch::AtOnce => {
+            Err(ResourceError::NotVisible {
+                what: "the stage still deploys automatically".to_owned(),
+                within: LAG,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Freezes a stage that serves this stack's authorizer, before the settings of the authorizer change: otherwise they would
+/// take effect before the function is ready for them, and could not be undone with the stage.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn freeze_before_settings(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
+    if target.protocol == Protocol::Rest {
+        return Ok(());
+    }
+    let cx = &cx.fresh();
+    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let stage = api_gateway::stage(cx, target).await?;
+    let (Some(head), Some(stage)) = (&record.head, &*stage) else {
+        return Ok(());
+    };
+    if !record.chunks.is_empty() {
+        freeze(cx, target, head, stage, true).await?;
+    }
+    Ok(())
 }
 
 /// Freezes the stage if it deploys automatically. The caller then reads the API again: until this moment, what others change
@@ -71,8 +115,11 @@ pub(super) async fn refuse_other_stages(
         return Ok(());
     }
     let stages = api_gateway::stages(cx.aws(), target.api()).await?;
+    let stacks = other_stacks::others(cx, target.api()).await?;
+    // Another stack turns it on again.
+    let is_frozen = |stage: &str| stacks.iter().any(|other| other.frozen.contains(stage));
     let others = stages.into_iter().filter(|stage| {
-        stage.deploys_automatically && !cx.is_attached_to(&target.api().stage(&*stage.name))
+        (stage.deploys_automatically || is_frozen(&stage.name)) && stage.name != target.stage
     });
     let others: Vec<_> = others.map(|stage| stage.name).collect();
     if others.is_empty() {
@@ -84,8 +131,20 @@ pub(super) async fn refuse_other_stages(
             others.join(", "),
             target.id
         ),
-        hint: Some("add the stage to `api.stage`, or turn off its automatic deployment".to_owned()),
+        hint: Some("turn off automatic deployment of that stage".to_owned()),
     })
+}
+
+/// Whether the stage serves this stack's deployment and is frozen: once it is verified, it can be thawed.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn serves_frozen(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
+    let stage = api_gateway::stage(cx, target).await?;
+    let is_ours = (*stage)
+        .as_ref()
+        .is_some_and(|stage| marker::is_ours(cx, &stage.description));
+    Ok(is_ours && is_left_frozen(cx, target).await?)
 }
 
 /// What turning automatic deployment on again has published.
@@ -97,11 +156,16 @@ pub struct Thawed {
     pub published: Vec<String>,
 }
 
-/// Turns the automatic deployment of a stage on again that a run has turned off.
+/// Turns the automatic deployment of a stage on again that a run has turned off. `is_our_uri`: whether this stack's authorizer
+/// is invoked at the URI.
 ///
 /// # Errors
 /// The errors of the services.
-pub async fn thaw(cx: &Context, target: &ApiTarget) -> Result<Thawed, ResourceError> {
+pub async fn thaw(
+    cx: &Context,
+    target: &ApiTarget,
+    is_our_uri: impl Fn(&str) -> bool,
+) -> Result<Thawed, ResourceError> {
     let cx = &cx.fresh();
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let Some(head) = record.head.as_ref().filter(|head| head.frozen) else {
@@ -113,7 +177,6 @@ pub async fn thaw(cx: &Context, target: &ApiTarget) -> Result<Thawed, ResourceEr
         thawed.is_changed = true;
         // Its setting demands that they are published.
         let ours = record.methods().map(Method::key).collect();
-        let is_our_uri = |uri: &str| api_authorizer::is_ours(cx, uri);
         let edits = match target.protocol {
             Protocol::Http => http::pending::look(cx, target, &ours, is_our_uri).await?,
             Protocol::Rest | Protocol::WebSocket => None,
@@ -121,9 +184,13 @@ pub async fn thaw(cx: &Context, target: &ApiTarget) -> Result<Thawed, ResourceEr
         thawed.published = edits.unwrap_or_default();
         set_automatic_deployment(cx, target, true).await?;
     }
+    let served = (*stage).as_ref();
+    let is_verified = served.map(|stage| &stage.deployment_id) == head.verified.as_ref();
+    let is_ours = served.is_some_and(|stage| marker::is_ours(cx, &stage.description));
     let noted = AttachmentState {
         frozen: false,
         frozen_with_ours: false,
+        unverified: head.unverified || (is_ours && !is_verified),
         ..head.clone()
     };
     record::write_head(cx, target, &noted).await?;

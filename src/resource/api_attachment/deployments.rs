@@ -3,8 +3,8 @@
 
 use super::actual::Actual;
 use super::marker::{is_restored, protects, restores};
-use crate::api_gateway::{self, ApiTarget, Deployment, change, deployments};
-use crate::aws::optional;
+use crate::api_gateway::{self, ApiTarget, Deployment, Protocol, change, deployments};
+use crate::aws::{Class, optional};
 use crate::resource::{Context, ResourceError};
 
 /// Whether a deployment was made by a `down --keep-protected` that was interrupted. One that
@@ -69,7 +69,11 @@ pub(super) async fn remove(
     deployment: &str,
 ) -> Result<(), ResourceError> {
     match change::delete_deployment(cx, actual.target.api(), deployment).await {
-        Err(error) if error.message.contains("Active stages") => {
+        // Only REST APIs have a known text for it.
+        Err(error)
+            if error.message.contains("Active stages")
+                || (actual.target.protocol != Protocol::Rest && error.class == Class::Fatal) =>
+        {
             let text = format!("deployment {deployment} is left: a stage serves it");
             cx.notice(&actual.id, text);
             Ok(())

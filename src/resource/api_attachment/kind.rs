@@ -38,13 +38,11 @@ impl ResourceKind for ApiAttachments {
         }
         for (target, record) in records {
             let actual = Actual::load(cx, &target, record).await?;
-            // A run that was killed after it froze the stage has recorded no method.
-            let is_frozen = actual.record.head.as_ref().is_some_and(|head| head.frozen);
-            let concerns = is_frozen
-                || !actual.record.chunks.is_empty()
+            let concerns = !actual.record.chunks.is_empty()
                 || !actual.record.responses.is_empty()
                 || !actual.unrecorded.is_empty()
-                || !actual.unknown.is_empty();
+                || !actual.unknown.is_empty()
+                || actual.record.head.as_ref().is_some_and(|head| head.frozen);
             if concerns {
                 listing.owned.push(actual);
             }

@@ -20,8 +20,8 @@ use std::collections::BTreeSet;
 use super::actual::Actual;
 use super::marker::protects;
 use super::record::digest;
-use super::{automatic, other_stacks, responses, restored, selection};
-use crate::api_gateway::{AuthorizationType, AuthorizerSettings, Method};
+use super::{other_stacks, responses, restored, selection};
+use crate::api_gateway::{AuthorizationType, AuthorizerSettings, Method, Protocol, Stage};
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;
 
@@ -202,10 +202,10 @@ fn is_deployed(
     }
     let stage = actual.stage.as_ref();
     let Some(served) = stage.and_then(|stage| stage.served.as_ref()) else {
-        // A run froze the stage, and was interrupted before its deployment.
-        let is_interrupted = automatic::is_frozen(actual.record.head.as_ref(), stage)
-            && stage.is_some_and(|stage| protects(&stage.description, &actual.marker).is_none());
-        return !is_interrupted;
+        let is_ours = |stage: &Stage| protects(&stage.description, &actual.marker).is_some();
+        // What a WebSocket API serves is known of this stack's deployment, and of the draft that is deployed automatically.
+        return actual.target.protocol != Protocol::WebSocket
+            || stage.is_some_and(|stage| is_ours(stage) || stage.deploys_automatically);
     };
     let is_drafted = |before: &Method| {
         let mut methods = actual.methods.iter();
@@ -233,7 +233,6 @@ mod tests {
     use super::super::other_stacks::Held;
     use super::super::record::{AttachmentState, Record};
     use super::*;
-    use crate::api_gateway::{Protocol, Stage};
 
     const OURS: &str = "ours";
     const OTHER: &str = "other";
@@ -276,6 +275,7 @@ mod tests {
                     description: String::new(),
                     served: Some([(self.now.key(), served)].into()),
                     canary: None,
+                    authorizer_uris: None,
                     deploys_automatically: false,
                     is_managed: false,
                 }),
@@ -372,27 +372,6 @@ mod tests {
             &row(false, recorded(), created, &["restore", "deploy"]),
             custom,
         );
-    }
-
-    /// A deployment of a WebSocket API does not list its routes: it counts as current, unless a run froze the stage and was
-    /// killed before its deployment.
-    #[test]
-    fn a_stage_that_a_killed_run_left_frozen_is_deployed() {
-        for (frozen, steps) in [(false, &[][..]), (true, &["deploy"])] {
-            let row = Row {
-                is_wanted: true,
-                recorded: Some(method(None)),
-                now: method(Some(OURS)),
-                state: AttachmentState {
-                    frozen,
-                    ..AttachmentState::default()
-                },
-                ..Row::default()
-            };
-            let mut actual = row.actual(AuthorizationType::None);
-            actual.stage.as_mut().expect("a stage").served = None;
-            assert_eq!(names(&method_steps(&actual, &row.wanted())), steps);
-        }
     }
 
     #[test]

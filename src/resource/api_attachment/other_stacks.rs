@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::record::{self, ResponseBackup};
+use super::record::{self, AttachmentState, ResponseBackup};
 use crate::api_gateway::{self, ApiRef, ApiTarget, Method};
 use crate::aws::Class;
 use crate::aws::paginate::pages;
@@ -20,6 +20,8 @@ pub struct Other {
     pub authorizer_id: String,
     /// The stages it is attached to, from its record; empty if the record cannot be read.
     pub stages: BTreeSet<String>,
+    /// Those of them whose automatic deployment it has turned off.
+    pub frozen: BTreeSet<String>,
     /// The original states of the methods it protects.
     pub methods: Vec<Method>,
     /// The gateway responses it replaced. Gateway responses belong to the API, so stacks share them.
@@ -137,6 +139,7 @@ async fn look(
     let mut other = Other {
         authorizer_id: authorizer_id.to_owned(),
         stages: BTreeSet::new(),
+        frozen: BTreeSet::new(),
         methods: Vec::new(),
         responses: BTreeMap::new(),
     };
@@ -148,7 +151,8 @@ async fn look(
         let Some((stage, part)) = below.and_then(|below| below.split_once('/')) else {
             continue;
         };
-        other.stages.insert(stage.to_owned());
+        let stage = ApiTarget::of_segment(api_id, stage).stage;
+        other.stages.insert(stage.clone());
         // A record of another version cannot be interpreted.
         let value = parameter.value.as_deref().unwrap_or_default();
         if let Some(kind) = part.strip_prefix(record::RESPONSE) {
@@ -156,6 +160,11 @@ async fn look(
             other
                 .responses
                 .extend(taken.map(|taken| (kind.to_owned(), taken)));
+        } else if part == record::HEAD {
+            let head: Option<AttachmentState> = serde_json::from_str(value).ok();
+            if head.is_some_and(|head| head.frozen) {
+                other.frozen.insert(stage);
+            }
         } else if part.starts_with(record::METHODS) {
             let methods: Vec<Method> = serde_json::from_str(value).unwrap_or_default();
             other.methods.extend(methods);

@@ -22,6 +22,8 @@ use crate::resource::{Context, ResourceError, parameter};
 /// The maximum size of a standard parameter. Source: SSM `PutParameter`.
 const PARAMETER_MAX: usize = 4096;
 const PREFIX: &str = "attachment/";
+/// The name of the parameter that records the state.
+pub(super) const HEAD: &str = "head";
 /// The name prefix of a parameter that records methods; a number follows.
 pub(super) const METHODS: &str = "methods-";
 /// The name prefix of a parameter that records a gateway response; its type follows.
@@ -68,9 +70,12 @@ pub struct AttachmentState {
     /// Whether the deployment that the stage had when it was frozen has this stack's authorizer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub frozen_with_ours: bool,
-    /// Routes took effect one at a time, and were not verified since.
+    /// Automatic deployment was turned on again before the stage was verified.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unverified_routes: bool,
+    pub unverified: bool,
+    /// The labels of routes that took effect one at a time, and were not verified since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unverified_routes: Vec<String>,
 }
 
 /// The authorization of a method that should stay closed, and of one whose own authorizer no longer
@@ -217,7 +222,7 @@ pub async fn all(cx: &Context) -> Result<BTreeMap<ApiTarget, Record>, ResourceEr
             what: format!("{} cannot be read: {error}", cx.names().parameter(name)),
             hint: None,
         };
-        if part == "head" {
+        if part == HEAD {
             record.head = Some(serde_json::from_str(value.expose()).map_err(unreadable)?);
         } else if let Some(kind) = part.strip_prefix(RESPONSE) {
             let taken = serde_json::from_str(value.expose()).map_err(unreadable)?;
@@ -241,7 +246,7 @@ pub async fn verified_by(
     cx: &Context,
     targets: &BTreeSet<ApiTarget>,
 ) -> Result<Option<String>, ResourceError> {
-    let heads: Vec<_> = targets.iter().map(|target| path(target, "head")).collect();
+    let heads: Vec<_> = targets.iter().map(|target| path(target, HEAD)).collect();
     let values = parameter::values(cx, &heads).await?;
     let versions = values.iter().filter_map(|(value, written)| {
         let head: AttachmentState = serde_json::from_str(value.expose()).ok()?;
@@ -263,7 +268,7 @@ pub async fn verification(
     deployment: &str,
 ) -> Result<(Option<Timestamp>, Option<String>), ResourceError> {
     let listed = parameter::list(cx).await?;
-    let Some(stored) = listed.get(&path(target, "head")) else {
+    let Some(stored) = listed.get(&path(target, HEAD)) else {
         return Ok((None, None));
     };
     let head: Option<AttachmentState> = serde_json::from_str(stored.value.expose()).ok();
@@ -322,7 +327,7 @@ pub async fn write_first_head(
         previous_deployment: (!ours).then_some(stage.deployment_id),
         ..AttachmentState::default()
     };
-    parameter::put(cx, &id(), &path(target, "head"), &encode(&head)?, false).await
+    parameter::put(cx, &id(), &path(target, HEAD), &encode(&head)?, false).await
 }
 
 /// Whether the deployment of another user contains this stack's authorizer.
@@ -358,7 +363,7 @@ pub async fn write_head(
     target: &ApiTarget,
     head: &AttachmentState,
 ) -> Result<(), ResourceError> {
-    parameter::put(cx, &id(), &path(target, "head"), &encode(head)?, true).await
+    parameter::put(cx, &id(), &path(target, HEAD), &encode(head)?, true).await
 }
 
 /// Deletes the head, which is the last part of an attachment's record.
@@ -366,7 +371,7 @@ pub async fn write_head(
 /// # Errors
 /// The error of the service.
 pub async fn remove_head(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
-    parameter::remove(cx, &path(target, "head")).await
+    parameter::remove(cx, &path(target, HEAD)).await
 }
 
 /// Records the current state of `methods` in as few parameters as possible; an earlier record of a

@@ -39,7 +39,7 @@ fn stage_move(actual: &Actual, all: &[Deployment], keep_protected: bool) -> Stag
         let head = actual.record.head.as_ref();
         let is_published = head.is_some_and(|head| head.published);
         let previous = head
-            .filter(|_| goes_back && !is_published)
+            .filter(|head| goes_back && !is_published && !head.frozen)
             .and_then(|head| head.previous_deployment.clone())
             .filter(|previous| all.iter().any(|found| found.id == *previous));
         return match previous {
@@ -223,6 +223,7 @@ mod tests {
                 description: description.to_owned(),
                 served: Some(served),
                 canary: None,
+                authorizer_uris: None,
                 deploys_automatically: false,
                 is_managed: false,
             }),

@@ -11,7 +11,7 @@ use super::removal::{remove_unserved, restore_stage};
 use super::restored::{self, same_guard};
 use super::{automatic, missing_record, responses};
 use crate::api_gateway::change::restore_method;
-use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method};
+use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::aws::optional;
 use crate::resource::{Context, ResourceError, api_authorizer};
 
@@ -82,7 +82,8 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
         moved_to.as_deref(),
     )
     .await?;
-    let thawed = automatic::thaw(cx, &actual.target).await?;
+    let is_our_uri = |uri: &str| api_authorizer::is_ours(cx, uri);
+    let thawed = automatic::thaw(cx, &actual.target, is_our_uri).await?;
     if !thawed.published.is_empty() {
         let text = format!(
             "automatic deployment is on again, which published changes of others: {}",
@@ -90,8 +91,7 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
         );
         cx.notice(&actual.id, text);
     }
-    let was_frozen = actual.record.head.as_ref().is_some_and(|head| head.frozen);
-    if was_frozen && stays.is_none() {
+    if actual.target.protocol != Protocol::Rest && stays.is_none() {
         remove_unserved(cx, actual).await?;
     }
     if stays.is_none() {
@@ -105,12 +105,15 @@ async fn freeze(cx: &Context, actual: &Actual) -> Result<Option<Actual>, Resourc
     let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
         return Ok(None);
     };
-    let is_needed = actual.serves_ours() || actual.held().next().is_some();
+    let reopens = !cx.options().keep_protected && actual.closed().next().is_some();
+    let is_needed = reopens || actual.serves_ours() || actual.held().next().is_some();
     if !stage.deploys_automatically || !is_needed {
         return Ok(None);
     }
-    automatic::freeze(cx, &actual.target, head, stage, actual.serves_ours()).await?;
-    Ok(Some(Actual::read(&cx.fresh(), &actual.target).await?))
+    let switch = automatic::freeze(cx, &actual.target, head, stage, actual.serves_ours()).await?;
+    let now = Actual::read(&cx.fresh(), &actual.target).await?;
+    automatic::ensure_frozen(switch, now.stage.as_ref())?;
+    Ok(Some(now))
 }
 
 /// Reports a method that another user changed since; the change is kept.
@@ -196,8 +199,8 @@ pub async fn withdraw(cx: &Context, target: &ApiTarget) -> Result<bool, Resource
     if !automatic::is_frozen(head, actual.stage.as_ref()) || !actual.is_before_us() {
         return Ok(false);
     }
-    restore_routes(cx, &actual).await?;
-    automatic::thaw(cx, target).await?;
+    restore_routes(cx, &actual, |_| true).await?;
+    automatic::thaw(cx, target, |uri| api_authorizer::is_ours(cx, uri)).await?;
     Ok(true)
 }
 
@@ -205,8 +208,12 @@ pub async fn withdraw(cx: &Context, target: &ApiTarget) -> Result<bool, Resource
 ///
 /// # Errors
 /// The errors of the services.
-pub(super) async fn restore_routes(cx: &Context, actual: &Actual) -> Result<usize, ResourceError> {
-    let mut held: Vec<_> = actual.held().collect();
+pub(super) async fn restore_routes(
+    cx: &Context,
+    actual: &Actual,
+    is_meant: impl Fn(&Method) -> bool,
+) -> Result<usize, ResourceError> {
+    let mut held: Vec<_> = actual.held().filter(|(_, now)| is_meant(now)).collect();
     held.sort_by_key(|(_, now)| Reverse(automatic::order(now)));
     for (before, now) in &held {
         let wanted = wanted(cx, actual, before);

@@ -1,15 +1,15 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
 use super::actual::Actual;
-use super::automatic::{Switch, freeze};
+use super::automatic::freeze;
 use super::deployments::replaced;
 use super::drafted::is_drafted;
 use super::marker::{is_ours, marker, protects};
-use super::record::{self, digest};
+use super::record::{self, AttachmentState, digest};
 use super::restore::restore_routes;
 use super::served::asks_us;
 use crate::api_gateway::change::move_stage;
-use crate::api_gateway::{self, ApiTarget, AuthorizerSettings, deployments};
+use crate::api_gateway::{self, ApiTarget, AuthorizerSettings, Method, Stage, deployments};
 use crate::aws::Class;
 use crate::resource::{Context, ResourceError, api_authorizer, function_publication};
 
@@ -83,14 +83,14 @@ pub async fn roll_back(
             head.last_deployment.clone()
         }
         (_, Some(head)) => {
-            let is_behind = head.published || stage.deploys_automatically;
+            let is_behind = head.published || is_automatic;
             if is_behind && *way == RollbackTarget::BeforeUs {
                 let text = match head.published {
                     true => {
                         "the previous deployment lacks changes of others that were published with this stack's deployment: they are no longer served"
                     }
                     false => {
-                        "the previous deployment lacks what others changed since this stack's deployment: it is no longer served"
+                        "what others changed in the API since the stack was attached is not served by the previous deployment"
                     }
                 };
                 cx.sink().notice(text);
@@ -99,14 +99,19 @@ pub async fn roll_back(
         }
         (_, None) => None,
     };
-    if freeze(&cx, target, &head, &stage, asks_us).await? == Switch::RouteByRoute {
-        let actual = Actual::read(&cx.fresh(), target).await?;
-        let routes = restore_routes(&cx, &actual).await?;
-        return Ok(RolledBack::RoutesRestored { routes });
+    if stage.is_managed && stage.deploys_automatically {
+        return restore_one_by_one(&cx, target, &head, &stage, way).await;
     }
     let Some(to) = to else {
         return Ok(RolledBack::NoFormer { deployment: from });
     };
+    if stage.deploys_automatically {
+        let all = deployments(&cx, target.api()).await?;
+        if all.iter().all(|found| found.id != to) {
+            return Ok(RolledBack::Gone { from, to });
+        }
+        freeze(&cx, target, &head, &stage, asks_us).await?;
+    }
     let Err(error) = move_stage(&cx, target, &to).await else {
         if matches!(way, RollbackTarget::Deployment(_)) {
             return Ok(RolledBack::Moved { from, to });
@@ -131,6 +136,36 @@ pub async fn roll_back(
         return Ok(RolledBack::Gone { from, to });
     }
     Err(error.into())
+}
+
+/// Restores the routes of a stage that API Gateway does not let anyone move: all of them, or those of the last run.
+async fn restore_one_by_one(
+    cx: &Context,
+    target: &ApiTarget,
+    head: &AttachmentState,
+    stage: &Stage,
+    way: &RollbackTarget,
+) -> Result<RolledBack, ResourceError> {
+    if let RollbackTarget::Deployment(to) = way {
+        return Err(ResourceError::Blocked {
+            what: format!(
+                "stage {} of API {} was made by quick create and deploys automatically, so it cannot be moved to deployment {to}",
+                target.stage, target.id
+            ),
+            hint: Some("`threescale-gw rollback` without --to restores its routes".to_owned()),
+        });
+    }
+    let deployment = stage.deployment_id.clone();
+    let actual = Actual::read(&cx.fresh(), target).await?;
+    let is_meant = |route: &Method| match way {
+        RollbackTarget::Previous => head.unverified_routes.contains(&route.label()),
+        _ => true,
+    };
+    let routes = restore_routes(cx, &actual, is_meant).await?;
+    Ok(match routes {
+        0 => RolledBack::NotOurs { deployment },
+        routes => RolledBack::RoutesRestored { routes },
+    })
 }
 
 /// Whether the stage serves the deployment from before this stack, and the draft has this stack's authorizer.

@@ -86,7 +86,9 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
         // A stage that deploys automatically is thawed after the verification.
         let head = record.head.as_ref();
         let is_verified_before = cx.options().skip_verification
-            || head.is_some_and(|head| head.verified.is_some() && !head.unverified_routes);
+            || head.is_some_and(|head| {
+                head.verified.is_some() && !head.unverified && head.unverified_routes.is_empty()
+            });
         let settings = match exported {
             _ if !stage.deploys_automatically => None,
             Some((uri, found)) => found.settings(*uri == api_authorizer::uri(cx)),
@@ -216,6 +218,16 @@ pub struct Unverified {
 }
 
 impl Unverified {
+    /// What is verified once more, because others changed the API since.
+    pub fn again(version: Option<String>) -> Self {
+        Self {
+            deployment: None,
+            version,
+            is_new_deployment: false,
+            is_new_version: false,
+        }
+    }
+
     /// Names what is not verified, for reports.
     pub fn describe(&self, stage: &str) -> String {
         let version = self.version.as_deref().unwrap_or("(none)");
@@ -266,7 +278,9 @@ pub async fn unverified(
     let head = record.head.unwrap_or_default();
     let version = function_publication::live_version(cx).await?;
     let found = Unverified {
-        is_new_deployment: head.unverified_routes
+        is_new_deployment: head.unverified
+            || !head.unverified_routes.is_empty()
+            || (head.frozen && stage.deploys_automatically)
             || (is_ours && head.verified.as_ref() != Some(&stage.deployment_id)),
         is_new_version: version != head.verified_version,
         deployment: is_ours.then_some(stage.deployment_id),
@@ -296,7 +310,8 @@ pub async fn note_verified(
         verified_version: found.version,
         verified_by: Some(env!("CARGO_PKG_VERSION").to_owned()),
         as_before: Vec::new(),
-        unverified_routes: false,
+        unverified: false,
+        unverified_routes: Vec::new(),
         ..head.clone()
     };
     if noted == head {
@@ -338,18 +353,29 @@ pub async fn before(
     target: &ApiTarget,
 ) -> Result<(BTreeSet<String>, Vec<String>), ResourceError> {
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let recorded: BTreeSet<_> = record
+        .methods()
+        .filter(|before| before.authorization == AuthorizationType::None)
+        .map(Method::label)
+        .collect();
     let head = record.head.unwrap_or_default();
+    let is_first = head.last_deployment.is_none();
     let former = head.last_deployment.or(head.previous_deployment);
     let served = match former {
         Some(former) => api_gateway::deployment(cx, target.api(), &former).await?.1,
         None => None,
     };
-    let open = served
-        .into_iter()
-        .flatten()
-        .filter(|(_, authorization)| *authorization == AuthorizationType::None)
-        .map(|(key, _)| key.to_string())
-        .collect();
+    let open = match served {
+        Some(served) => served
+            .into_iter()
+            .filter(|(_, authorization)| *authorization == AuthorizationType::None)
+            .map(|(key, _)| key.to_string())
+            .collect(),
+        // A deployment of an HTTP or WebSocket API does not list its routes. Before the first deployment of this stack, those
+        // that it has closed were open.
+        None if target.protocol != Protocol::Rest && is_first => recorded,
+        None => BTreeSet::new(),
+    };
     Ok((open, head.as_before))
 }
 
@@ -372,6 +398,13 @@ pub(super) async fn asks_us(
             &marker::marker(cx),
             is_drafted,
         ));
+    }
+    if let Some(uris) = stage
+        .authorizer_uris
+        .as_ref()
+        .filter(|_| !is_before_us(stage, record))
+    {
+        return Ok(uris.iter().any(|uri| api_authorizer::is_ours(cx, uri)));
     }
     Ok(asks_listed(stage, record))
 }

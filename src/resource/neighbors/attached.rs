@@ -1,7 +1,7 @@
 //! The listings of EC2 that show the gateways and network ACLs of a VPC, which EC2 does not delete with it.
 //! Source: Amazon EC2 API reference, `DeleteVpc`.
 
-use super::judge::Attached;
+use super::around::Attached;
 use crate::aws::ec2::filter;
 use crate::aws::paginate::pages;
 use crate::aws::{AwsError, Class};

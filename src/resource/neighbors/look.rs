@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Holder;
+use super::around::{Around, Endpoint, Own, OwnTable};
 use super::attached::attached;
-use super::judge::{Around, Endpoint, Neighbors, Own, OwnTable, judge};
+use super::judge::{Neighbors, judge};
 use super::read::{
     endpoints, endpoints_with, groups, interfaces, pages_of_interfaces, peerings, subnets, tables,
     to_interface,
@@ -13,6 +14,7 @@ use crate::aws::AwsError;
 use crate::aws::ec2::filter;
 use crate::id::LogicalId;
 use crate::kind::Kind;
+use crate::notice::NoticeCode;
 use crate::resource::claims::settled;
 use crate::resource::elastic_ip::ElasticIps;
 use crate::resource::function::NAMES;
@@ -37,7 +39,7 @@ pub async fn look(cx: &Context) -> Result<Neighbors, ResourceError> {
         let text = format!(
             "whether others have something more in the VPC is not known, and AWS does not delete it then: {error}"
         );
-        cx.sink().notice(text);
+        cx.sink().finding(NoticeCode::NotKnown, text);
     }
     Ok(Neighbors::new(own, &around))
 }

@@ -7,8 +7,9 @@ use aws_sdk_ec2::types::{
     VpcPeeringConnection,
 };
 
+use super::around::{Endpoint, Group, Interface, Own, Peering, Table};
 use super::attached::attached;
-use super::judge::{self, Endpoint, Group, Interface, Own, Peering, Table};
+use super::judge;
 use crate::aws::AwsError;
 use crate::aws::ec2::filter;
 use crate::aws::paginate::pages;

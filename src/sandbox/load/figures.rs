@@ -35,14 +35,15 @@ pub struct Latency {
 }
 
 impl Figures {
-    /// Adds one response of the function: a policy, or an error.
+    /// Adds one response of the function: a policy, a simple response of an HTTP API's authorizer, or an error.
     pub fn add(&mut self, took: Duration, is_result: bool, answer: &[u8]) {
         self.latencies
             .push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
         let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         let context = &answer["context"];
         let effect = &answer["policyDocument"]["Statement"][0]["Effect"];
-        if is_result && effect == "Allow" {
+        let is_allowed = effect == "Allow" || answer["isAuthorized"] == true;
+        if is_result && is_allowed {
             self.allowed += 1;
             self.usage += usage(context["metric"].as_str().unwrap_or_default());
             return;
@@ -127,6 +128,14 @@ mod tests {
         for (is_result, answer) in [
             (true, passed.as_slice()),
             (true, &refused),
+            (
+                true,
+                br#"{"isAuthorized": true, "context": {"metric": "hits=2"}}"#,
+            ),
+            (
+                true,
+                br#"{"isAuthorized": false, "context": {"reason": "user_key_invalid"}}"#,
+            ),
             (false, br#"{"errorMessage": "Unauthorized"}"#),
             (false, br#"{"errorMessage": "backend_unavailable"}"#),
             (false, b"{}"),
@@ -136,7 +145,7 @@ mod tests {
         }
         assert_eq!(
             (figures.decisions(), figures.allowed, figures.usage),
-            (6, 1, 3)
+            (8, 2, 5)
         );
         let reasons: Vec<&str> = figures.refused.keys().map(String::as_str).collect();
         let wanted = [
@@ -145,6 +154,7 @@ mod tests {
             "function error",
             "limits_exceeded",
             "no policy",
+            "user_key_invalid",
         ];
         assert_eq!(reasons, wanted);
     }

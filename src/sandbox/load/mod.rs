@@ -14,6 +14,8 @@ use serde_json::{Map, Value, json};
 pub use figures::{Figures, Latency};
 pub use runtime::Function;
 
+use super::{ACCOUNT, ApiType, REGION};
+
 /// The interval at which due events are sent together, because a timer is not more precise.
 const PORTION: Duration = Duration::from_millis(1);
 
@@ -26,10 +28,11 @@ pub struct Caller {
     pub share: u32,
 }
 
-/// An event as API Gateway sends it for `GET path`, with these headers and query parameters.
+/// An event as API Gateway sends it for `GET path` of an API and its stage, with these headers and query parameters.
 #[must_use]
 pub fn event(
-    (region, account, api, stage): (&str, &str, &str, &str),
+    api_type: ApiType,
+    (api, stage): (&str, &str),
     path: &str,
     headers: &[(String, String)],
     query: &[(String, String)],
@@ -46,22 +49,54 @@ pub fn event(
             .map(|(name, value)| (name.clone(), json!([value])))
             .collect()
     };
-    let event = json!({
-        "type": "REQUEST",
-        "methodArn": format!("arn:aws:execute-api:{region}:{account}:{api}/{stage}/GET{path}"),
-        "resource": path,
-        "path": path,
-        "httpMethod": "GET",
-        "headers": single(headers),
-        "multiValueHeaders": multi(headers),
-        "queryStringParameters": single(query),
-        "multiValueQueryStringParameters": multi(query),
-        "pathParameters": {},
-        "stageVariables": {},
-        "requestContext": {
-            "path": format!("/{stage}{path}"), "stage": stage, "identity": {"sourceIp": "127.0.0.1"},
-        },
-    });
+    let arn = format!("arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/{stage}/GET{path}");
+    let event = match api_type {
+        ApiType::Rest => json!({
+            "type": "REQUEST",
+            "methodArn": arn,
+            "resource": path,
+            "path": path,
+            "httpMethod": "GET",
+            "headers": single(headers),
+            "multiValueHeaders": multi(headers),
+            "queryStringParameters": single(query),
+            "multiValueQueryStringParameters": multi(query),
+            "pathParameters": {},
+            "stageVariables": {},
+            "requestContext": {
+                "path": format!("/{stage}{path}"), "stage": stage, "identity": {"sourceIp": "127.0.0.1"},
+            },
+        }),
+        ApiType::Http => {
+            let key = format!("GET {path}");
+            let path = match stage {
+                "$default" => path.to_owned(),
+                stage => format!("/{stage}{path}"),
+            };
+            let headers = headers.iter();
+            let headers = headers.map(|(name, value)| (name.to_lowercase(), json!(value)));
+            let raw = query.iter().map(|(name, value)| format!("{name}={value}"));
+            json!({
+                "version": "2.0",
+                "type": "REQUEST",
+                "routeArn": arn,
+                "identitySource": null,
+                "routeKey": key,
+                "rawPath": path,
+                "rawQueryString": raw.collect::<Vec<_>>().join("&"),
+                "headers": headers.collect::<Map<_, _>>(),
+                "queryStringParameters": single(query),
+                "requestContext": {
+                    "accountId": ACCOUNT,
+                    "apiId": api,
+                    "domainName": format!("{api}.execute-api.{REGION}.amazonaws.com"),
+                    "http": {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": ""},
+                    "routeKey": key,
+                    "stage": stage,
+                },
+            })
+        }
+    };
     event.to_string().into()
 }
 

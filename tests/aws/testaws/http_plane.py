@@ -262,8 +262,6 @@ def _has_form(request: HttpRequest, authorizer: dict[str, Any], decision: Decisi
 
 def _log_refusal(world: World, request: HttpRequest, decision: Decision) -> None:
     """The line that the authorizer writes about a refusal."""
-    if decision.version is None:
-        return
     _, _, template = request.route["RouteKey"].partition(" ")
     line = {
         "level": "info",

@@ -9,8 +9,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::support::eventually;
 use crate::support::sandbox::{Foreground, Home, PROGRAM, request};
+use crate::support::{built, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use threescale_stand_in::http::{Response, Server};
@@ -559,8 +559,7 @@ fn keys_of_the_template() -> BTreeSet<String> {
 fn every_key_of_the_template_can_be_changed_there() {
     // Keys that stay as they are: the stack's name, what the stand-in defines, and the sandbox's Redis. Keys that do
     // not work in a sandbox: a program for another architecture or a custom artifact, an existing network, addresses,
-    // policies, roles and keys that an account must have, an ElastiCache cache of the emulator, which has no password, and
-    // alarms and dashboards, because the emulator does not speak the protocol of CloudWatch.
+    // policies, roles and keys that an account must have, and an ElastiCache cache of the emulator, which has no password.
     let fixed = [
         "authorizer.architecture",
         "authorizer.artifact",
@@ -758,12 +757,44 @@ fn a_signal_under_load_leaves_nothing() {
     home.assert_nothing_left(&facts);
 }
 
+/// A program of a release whose zip file cannot be downloaded starts a sandbox with what it builds.
+#[test]
+fn a_program_of_a_release_builds_the_authorizer_if_told_to() {
+    let home = Home::new();
+    let version: Value =
+        serde_json::from_str(&home.said(&["version", "-o", "json"])).expect("a document");
+    let architecture = built::host();
+    let source = version["authorizer"][architecture].as_str();
+    let source = source.expect("a digest");
+    let zips = home.dir.path().join("zips.txt");
+    let line = format!("{architecture} {source} {}\n", "0".repeat(64));
+    std::fs::write(&zips, line).expect("a file");
+    let run = |more: &[&str]| {
+        let mut command = home.command(PROGRAM);
+        command.args(["sandbox", "--once"]).args(more);
+        command.env("THREESCALE_GW_RELEASE_ZIPS", &zips);
+        command.env("THREESCALE_GW_RELEASE_URL", "https://127.0.0.1:1/v1/");
+        let output = command.output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), text)
+    };
+    let (code, text) = run(&[]);
+    assert_eq!(code, Some(4), "{text}");
+    assert!(
+        text.contains("https://127.0.0.1:1/v1/") && text.contains("--build"),
+        "{text}"
+    );
+    let (code, text) = run(&["--build"]);
+    assert_eq!(code, Some(0), "{text}");
+    home.assert_no_folder_left();
+}
+
 /// If `sandbox --detach` receives a signal, or if its foreground process is killed while it starts, everything ends.
 #[test]
 fn a_sandbox_that_is_to_be_kept_ends_with_its_start() {
     let home = Home::new();
     // The first line of output, during preparation, and a line from the time when the servers run.
-    let (early, late) = ("", "created the API");
+    let (early, late) = ("", "created the REST API");
     for (moment, signal, code) in [
         (early, Signal::INT, Some(130)),
         (early, Signal::KILL, None),
@@ -809,7 +840,8 @@ fn nothing_is_lost_under_load() {
 
 #[test]
 fn nothing_is_lost_when_redis_is_restarted() {
-    let document = under_load(&["--chaos", "redis"]);
+    // With the events of an HTTP API.
+    let document = under_load(&["--chaos", "redis", "--api-type", "http"]);
     let without = &document["chaos"]["without"];
     // While Redis is down, the authorizer calls 3scale directly.
     assert!(without["allowed"].as_u64() > Some(0), "{document}");

@@ -2,8 +2,12 @@
 
 pub mod aws;
 pub mod built;
+#[path = "../../../authorizer/tests/it/support/cloudwatch.rs"]
+pub mod cloudwatch;
 pub mod drifted;
 pub mod former;
+#[path = "../../../authorizer/tests/it/support/forward.rs"]
+pub mod forward;
 pub mod handmade;
 pub mod http_api;
 pub mod kill;

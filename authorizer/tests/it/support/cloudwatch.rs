@@ -10,7 +10,7 @@ use serde_json::Value;
 pub type Series = (String, String, BTreeMap<String, String>);
 
 /// What metrics have been written, with their times in Unix seconds.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct CloudWatch {
     values: BTreeMap<Series, Vec<(i64, f64)>>,
 }

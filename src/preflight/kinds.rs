@@ -1,0 +1,334 @@
+//! What HTTP and WebSocket APIs lack of what REST APIs have, and what that means for a plan. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::api_gateway::{Api, ApiRef, ApiTarget, ListedStage, Protocol, Stage};
+use crate::config::{self, Config, CredentialLocation, LimitedKey, MappingRule};
+use crate::decision::guarded;
+
+/// The keys of the configuration that an API of this kind cannot have, each with the reason.
+pub fn unsupported(api: &config::Api, protocol: Protocol) -> Vec<(LimitedKey, String)> {
+    let why = |limited: &LimitedKey| match (limited.key, protocol) {
+        ("responses", Protocol::Http | Protocol::WebSocket) => {
+            Some("have no gateway responses: status, body and headers of a refusal are fixed")
+        }
+        ("usage_key", Protocol::Http) => Some("have no API keys and no usage plans"),
+        _ => None,
+    };
+    let limited = api.limited.0.iter();
+    let found = limited.filter_map(|limited| {
+        let (key, why) = (limited.key, why(limited)?);
+        Some((
+            *limited,
+            format!("api.{key}: {protocol}s {why}; remove the key"),
+        ))
+    });
+    found.collect()
+}
+
+/// Names the other stages that would serve the changed routes at once. `configured`: the stages of the configuration, which
+/// change together.
+pub fn other_stages(
+    api: ApiRef<'_>,
+    stages: &[ListedStage],
+    configured: &[&str],
+) -> Option<String> {
+    let others = stages
+        .iter()
+        .filter(|stage| stage.deploys_automatically && !configured.contains(&stage.name.as_str()));
+    let others: Vec<_> = others.map(|stage| stage.name.as_str()).collect();
+    let (stages, deploy, it) = match others.len() {
+        0 => return None,
+        1 => ("stage", "deploys", "its"),
+        _ => ("stages", "deploy", "their"),
+    };
+    let (protocol, id) = (api.protocol, api.id);
+    Some(format!(
+        "{stages} {} of {protocol} {id} {deploy} automatically, and would serve the authorizer as soon as the routes change: turn off \
+         {it} automatic deployment",
+        others.join(", ")
+    ))
+}
+
+/// Names the other stages of an HTTP or WebSocket API to which the stack is `attached`.
+pub fn former_stages(target: &ApiTarget, attached: &BTreeSet<ApiTarget>) -> Option<String> {
+    let is_former = |other: &&ApiTarget| other.api() == target.api() && other.stage != target.stage;
+    let former = attached.iter().filter(is_former);
+    let former: Vec<_> = former.map(|other| other.stage.as_str()).collect();
+    (target.protocol != Protocol::Rest && !former.is_empty()).then(|| {
+        format!(
+            "the stack is attached to stage {} of {} {}, and `api.stage` is {} now",
+            former.join(", "),
+            target.protocol,
+            target.id,
+            target.stage
+        )
+    })
+}
+
+/// Says that nothing is deployed to an existing stage, and what to do.
+pub fn without_deployment(target: &ApiTarget) -> String {
+    let ApiTarget {
+        id,
+        stage,
+        protocol,
+    } = target;
+    format!(
+        "stage {stage} of {protocol} {id} has no deployment: deploy the API to it, for example with `aws apigatewayv2 create-deployment \
+         --api-id {id} --stage-name '{stage}'`"
+    )
+}
+
+/// What a plan that changes the routes of the API cannot promise, one sentence each. `lacks_connect`: the API has no route
+/// `$connect`.
+pub fn notices(
+    config: &Config,
+    api: &Api,
+    stage: Option<&Stage>,
+    lacks_connect: bool,
+) -> Vec<String> {
+    if api.protocol == Protocol::Rest {
+        return Vec::new();
+    }
+    let mut notices = vec![match api.protocol {
+        Protocol::WebSocket => "a WebSocket API tells a refused caller only the status of the handshake, without a reason".to_owned(),
+        _ => "an HTTP API tells a refused caller no reason, no `Retry-After` and no CORS headers: the log of the authorizer and \
+              `threescale-gw report` have the reasons"
+            .to_owned(),
+    }];
+    if stage.is_some_and(|stage| stage.is_managed && stage.deploys_automatically) {
+        notices.push(format!(
+            "stage {} was created by quick create: API Gateway may refuse to turn off its automatic deployment, and its routes then \
+             change one at a time, not in one moment",
+            config.api.stage
+        ));
+    }
+    if api.protocol == Protocol::WebSocket {
+        notices.extend(of_connections(config, lacks_connect));
+    }
+    notices
+}
+
+fn of_connections(config: &Config, lacks_connect: bool) -> Vec<String> {
+    let mut notices = vec![
+        "only the route $connect asks the authorizer: each connection counts once, its messages do not, and a revoked key works until \
+         its connection ends, after 2 hours at most"
+            .to_owned(),
+    ];
+    if lacks_connect {
+        notices.push(format!(
+            "the API has no route $connect, so every connection is accepted: it will be created, without an integration, and {}; \
+             `down` deletes it",
+            guarded(config.authorizer.mode == config::Mode::Observe)
+        ));
+    }
+    let credentials = &config.threescale.credentials;
+    if credentials.location == CredentialLocation::Header {
+        notices.push(format!(
+            "threescale.credentials: a browser cannot send the header {} when it opens a WebSocket; if browsers call the API, use \
+             `in: query`",
+            credentials.name
+        ));
+    }
+    let rules = &config.threescale.mapping_rules;
+    if !rules.is_empty() && !rules.iter().any(counts_connections) {
+        notices.push(
+            "threescale.mapping_rules: a connection counts as GET /, which no rule matches: every connection would be refused"
+                .to_owned(),
+        );
+    }
+    notices
+}
+
+/// Whether a rule matches `GET /`.
+fn counts_connections(rule: &MappingRule) -> bool {
+    let path = rule.pattern.split('?').next();
+    ["GET", "ANY"].contains(&rule.method.as_str()) && matches!(path, Some("/" | "/$"))
+}
+
+/// What a deployment may publish, where the draft cannot be compared with what is deployed.
+pub fn unlisted(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
+    let waits = stage.is_some_and(|stage| !stage.deploys_automatically);
+    (target.protocol == Protocol::WebSocket && waits).then(|| {
+        format!(
+            "what waits in the draft of WebSocket API {}, which API Gateway does not list",
+            target.id
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_stage_of_the_same_http_api_is_named() {
+        let at = |stage: &str| ApiTarget::of_segment("a1", stage);
+        let attached = |stages: &[&str]| stages.iter().map(|stage| at(stage)).collect();
+        let former = former_stages(&at("http.stage.dev"), &attached(&["http.default"]));
+        let text =
+            "the stack is attached to stage $default of HTTP API a1, and `api.stage` is dev now";
+        assert_eq!(former.as_deref(), Some(text));
+        for (target, others) in [
+            ("http.stage.dev", vec!["http.stage.dev"]),
+            ("dev", vec!["prod"]),
+            ("http.stage.dev", vec![]),
+        ] {
+            assert_eq!(former_stages(&at(target), &attached(&others)), None);
+        }
+    }
+
+    fn config(api: &str, threescale: &str) -> Config {
+        let text = format!(
+            "stack: orders\napi: {{name: chat, stage: prod{api}}}\nthreescale: {{service_id: '1', service_token: t{threescale}}}\n"
+        );
+        config::load("test.yaml", &text, &|_| None).expect("a configuration")
+    }
+
+    fn api(protocol: Protocol) -> Api {
+        Api {
+            id: "a1b2c3d4e5".to_owned(),
+            protocol,
+            ..Api::default()
+        }
+    }
+
+    fn stage(deploys_automatically: bool, is_managed: bool) -> Stage {
+        Stage {
+            deployment_id: "d1".to_owned(),
+            description: String::new(),
+            served: None,
+            canary: None,
+            authorizer_uris: None,
+            deploys_automatically,
+            is_managed,
+        }
+    }
+
+    #[test]
+    fn keys_that_the_kind_cannot_have_are_refused_at_their_place() {
+        let told = |api: &str, protocol| {
+            let found = unsupported(&config(api, "").api, protocol).into_iter();
+            let lines = found.map(|(key, text)| format!("{}:{}: {text}", key.line, key.column));
+            lines.collect::<Vec<_>>()
+        };
+        for responses in ["true", "false", "[UNAUTHORIZED]", "{limits: 429}"] {
+            let given = format!(", responses: {responses}");
+            assert_eq!(told(&given, Protocol::Rest), [""; 0]);
+            assert_eq!(
+                told(&given, Protocol::Http),
+                [
+                    "2:43: api.responses: HTTP APIs have no gateway responses: status, body and headers of a refusal are fixed; remove the \
+                     key"
+                ]
+            );
+            assert_eq!(told(&given, Protocol::WebSocket).len(), 1);
+        }
+        let given = ", usage_key: user_key";
+        assert!(
+            told(given, Protocol::Http)[0].contains("api.usage_key: HTTP APIs have no API keys")
+        );
+        assert_eq!(told(given, Protocol::WebSocket), [""; 0]);
+        assert_eq!(told("", Protocol::Http), [""; 0]);
+    }
+
+    #[test]
+    fn other_stages_that_deploy_automatically_are_named() {
+        let listed = |name: &str, deploys_automatically| ListedStage {
+            name: name.to_owned(),
+            deployment: Some("d1".to_owned()),
+            deploys_automatically,
+        };
+        let stages = [
+            listed("prod", true),
+            listed("test", true),
+            listed("old", false),
+        ];
+        let http = api(Protocol::Http);
+        let told = |configured: &[&str]| other_stages(http.api(), &stages, configured);
+        assert_eq!(
+            told(&["prod"]).as_deref(),
+            Some(
+                "stage test of HTTP API a1b2c3d4e5 deploys automatically, and would serve the authorizer as soon as the routes change: \
+                 turn off its automatic deployment"
+            )
+        );
+        assert_eq!(told(&["prod", "test"]), None);
+        let both = told(&["old"]).expect("two");
+        assert!(
+            both.starts_with("stages prod, test of")
+                && both.ends_with("turn off their automatic deployment")
+        );
+    }
+
+    #[test]
+    fn a_rest_api_keeps_every_promise() {
+        let rest = api(Protocol::Rest);
+        assert_eq!(
+            notices(&config("", ""), &rest, Some(&stage(false, false)), false),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn each_promise_that_an_http_api_cannot_keep_is_one_sentence() {
+        let http = api(Protocol::Http);
+        let told = |stage: Stage| notices(&config("", ""), &http, Some(&stage), false);
+        assert_eq!(told(stage(false, false)).len(), 1);
+        assert_eq!(told(stage(true, false)).len(), 1);
+        assert_eq!(told(stage(false, true)).len(), 1);
+        let managed = told(stage(true, true));
+        assert_eq!(managed.len(), 2);
+        assert!(
+            managed[1].starts_with("stage prod was created by quick create"),
+            "{managed:?}"
+        );
+    }
+
+    #[test]
+    fn a_connection_is_what_counts_on_a_websocket_api() {
+        let chat = api(Protocol::WebSocket);
+        let told = |threescale: &str, lacks_connect| {
+            notices(
+                &config("", threescale),
+                &chat,
+                Some(&stage(false, false)),
+                lacks_connect,
+            )
+        };
+        let query = ", credentials: {in: query}";
+        assert_eq!(told(query, false).len(), 2);
+        assert!(told(query, true)[2].contains("no route $connect"));
+        assert!(told("", false)[2].contains("the header apikey"));
+        let rules = |method: &str, pattern: &str| {
+            format!(
+                "{query}, mapping_rules: [{{method: {method}, pattern: \"{pattern}\", metric: hits}}]"
+            )
+        };
+        for (method, pattern, matches) in [
+            ("GET", "/", true),
+            ("ANY", "/$", true),
+            ("POST", "/", false),
+            ("GET", "/orders", false),
+        ] {
+            assert_eq!(
+                told(&rules(method, pattern), false).len(),
+                if matches { 2 } else { 3 },
+                "{method} {pattern}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_draft_that_waits_needs_consent() {
+        let target = |protocol| api(protocol).api().stage("prod");
+        let waits = Some(stage(false, false));
+        assert!(unlisted(&target(Protocol::WebSocket), waits.as_ref()).is_some());
+        assert_eq!(unlisted(&target(Protocol::Http), waits.as_ref()), None);
+        assert_eq!(
+            unlisted(&target(Protocol::WebSocket), Some(&stage(true, false))),
+            None
+        );
+        assert_eq!(unlisted(&target(Protocol::WebSocket), None), None);
+    }
+}
