@@ -8,7 +8,7 @@ use super::{http, rest};
 use crate::aws::AwsError;
 use crate::resource::Context;
 
-/// Sets an authorizer on a method. `now`: its current state.
+/// Sets an authorizer on a method, or creates the route with it. `now`: its current state.
 ///
 /// # Errors
 /// The error of the service.
@@ -20,13 +20,16 @@ pub async fn set_authorizer(
 ) -> Result<(), AwsError> {
     match api.protocol {
         Protocol::Rest => rest::change::set_authorizer(cx, api.id, now, authorizer_id).await,
+        Protocol::Http | Protocol::WebSocket if now.is_absent => {
+            http::change::create_route(cx, api, now, authorizer_id).await
+        }
         Protocol::Http | Protocol::WebSocket => {
             http::change::set_authorizer(cx, api, now, authorizer_id).await
         }
     }
 }
 
-/// Restores the authorization of a method. `now`: its current state.
+/// Restores the authorization of a method, or deletes the route that was absent. `now`: its current state.
 ///
 /// # Errors
 /// The error of the service.
@@ -38,6 +41,9 @@ pub async fn restore_method(
 ) -> Result<(), AwsError> {
     match api.protocol {
         Protocol::Rest => rest::change::restore_method(cx, api.id, wanted, now).await,
+        Protocol::Http | Protocol::WebSocket if wanted.is_absent => {
+            http::change::delete_route(cx, api, now).await
+        }
         Protocol::Http | Protocol::WebSocket => {
             http::change::restore_method(cx, api, wanted, now).await
         }

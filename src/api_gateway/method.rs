@@ -120,6 +120,13 @@ pub struct Method {
     pub scopes: Vec<String>,
     #[serde(default)]
     pub api_key_required: bool,
+    /// Whether the API has no such route. Without `$connect`, a WebSocket API accepts every connection, so that the missing
+    /// route counts as an open one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_absent: bool,
+    /// Whether the route consists of its key and its authorization, as one that this program created; not stored in records.
+    #[serde(skip)]
+    pub is_bare: bool,
 }
 
 impl Method {
@@ -140,6 +147,14 @@ impl Method {
     /// The label for reports: `GET /orders`.
     pub fn label(&self) -> String {
         self.key().to_string()
+    }
+
+    /// Its authorization for reports.
+    pub fn shown_authorization(&self) -> &str {
+        match self.is_absent {
+            true => "(none)",
+            false => self.authorization.as_str(),
+        }
     }
 
     /// Whether it uses the authorizer `authorizer_id`.

@@ -83,7 +83,7 @@ fn readable<T>(result: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
 }
 
 /// The methods or routes of the draft, sorted by path and verb. Of a WebSocket API, the route `$connect` alone, because only
-/// it can have an authorizer.
+/// it can have an authorizer; it may be absent.
 ///
 /// # Errors
 /// When the listing fails.

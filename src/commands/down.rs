@@ -218,6 +218,9 @@ async fn findings(cx: &Context, shown: &Removal) -> Result<Findings> {
                         "{method_of} is closed with AWS_IAM, where it was open before the stack"
                     )
                 }
+                "NONE" if method.is_absent => format!(
+                    "{method_of} is deleted, unless it is used by another user since: every connection will be accepted"
+                ),
                 "NONE" => format!("{method_of} returns to NONE: it will be open"),
                 other => format!("{method_of} returns to {other}"),
             });

@@ -211,7 +211,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                         target.stage
                     ));
                 }
-                is_rolled_back = rollback::is_rolled_back(cx, target, &drafted).await?;
+                is_rolled_back = rollback::is_rolled_back(cx, target).await?;
                 verified = served::is_verified(cx, target).await?;
                 if let Some(Err(found)) = &verified {
                     notices.push(format!(
@@ -344,6 +344,7 @@ async fn methods(
         }
     };
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let serves_us = served::served(cx, target).await?.is_some();
     let guarded = guarded(config.is_some_and(|config| config.authorizer.mode == Mode::Observe));
     let mut rows = Vec::new();
     for method in draft {
@@ -351,7 +352,7 @@ async fn methods(
             .as_deref()
             .is_some_and(|authorizer| method.asks(authorizer));
         let key = method.key();
-        let custom = is_custom(&key).unwrap_or(asks);
+        let custom = is_custom(&key).unwrap_or(asks && serves_us);
         let is_lent = other_stacks::is_lent(method, &elsewhere);
         let wanted = match config.map(|config| &config.api) {
             Some(api) => {
@@ -371,6 +372,9 @@ async fn methods(
             (false, true, true) => {
                 Some("opened in the draft: the next deployment opens it".to_owned())
             }
+            (false, false, true) if method.is_absent => Some(format!(
+                "there is no such route, so every connection is accepted: to be created and {guarded}"
+            )),
             (false, false, true) => Some(format!("to be {guarded}")),
             _ => None,
         };

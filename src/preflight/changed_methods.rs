@@ -51,7 +51,7 @@ pub fn changed_methods(
                     };
                     if GUARDED.iter().any(|guarded| change.after == *guarded) {
                         changed.closed.push(of(target, label.clone()));
-                    } else if change.after == open.as_str() {
+                    } else if change.after == open.as_str() || change.after.is_null() {
                         changed.opened.push(of(target, label.clone()));
                     }
                 }
@@ -73,10 +73,7 @@ mod tests {
             method: "GET".to_owned(),
             resource_id: "r".to_owned(),
             authorization: authorization.into(),
-            authorizer_id: None,
-            authorizer: None,
-            scopes: Vec::new(),
-            api_key_required: false,
+            ..Method::default()
         }
     }
 
@@ -137,6 +134,7 @@ mod tests {
             Change::new(field("GET /b"), &"another stack's", &here),
             Change::new(field("GET /c"), &guarded, &"NONE"),
             Change::new(field("GET /d"), &guarded, &"AWS_IAM"),
+            Change::new(field("$connect"), &guarded, &"(none)"),
             Change::new(Field::Property("deployment"), &"x", &"NONE"),
         ];
         let items = [item("api-attachment/main", Action::Update, changes)];
@@ -145,6 +143,9 @@ mod tests {
             labels(&changed.closed),
             ["a1/prod GET /a", "a1/prod GET /b"]
         );
-        assert_eq!(labels(&changed.opened), ["a1/prod GET /c"]);
+        assert_eq!(
+            labels(&changed.opened),
+            ["a1/prod GET /c", "a1/prod $connect"]
+        );
     }
 }

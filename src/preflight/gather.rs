@@ -1,7 +1,6 @@
 //! Reads from the account what the rules need.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::changed_methods::changed_methods;
 use super::findings::{ChangedMethod, Findings};
@@ -552,10 +551,8 @@ async fn of_methods(
 ) -> Result<Vec<ChangedMethod>> {
     let Subject { config, facts, .. } = subject;
     let api = &facts.api;
-    let mut all = optional(api_gateway::methods(cx, api.api()).await)?.unwrap_or_default();
-    let missing = kinds::missing_connect(api, &all);
-    let lacks_connect = missing.is_some();
-    Arc::make_mut(&mut all).extend(missing);
+    let all = optional(api_gateway::methods(cx, api.api()).await)?.unwrap_or_default();
+    let lacks_connect = all.iter().any(|route| route.is_absent);
     let authorizer = cx
         .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
@@ -581,12 +578,15 @@ async fn of_methods(
     let observes = config.authorizer.mode == Mode::Observe;
     findings.methods = changed_methods(&plan.items, api, &methods.wanted, &records);
     let guarded = guarded(observes);
-    findings.attaches.extend(
-        methods
-            .wanted
-            .iter()
-            .map(|method| format!("{}: {} -> {guarded}", method.label(), method.authorization)),
-    );
+    findings
+        .attaches
+        .extend(methods.wanted.iter().map(|method| {
+            format!(
+                "{}: {} -> {guarded}",
+                method.label(),
+                method.shown_authorization()
+            )
+        }));
     findings.notices.extend(methods.notices);
     let unrecorded = lost_record::of_recorded(cx).await?;
     findings

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api_gateway::http::CONNECT;
-use crate::api_gateway::{Api, ApiRef, ApiTarget, ListedStage, Method, Protocol, Stage};
+use crate::api_gateway::{Api, ApiRef, ApiTarget, ListedStage, Protocol, Stage};
 use crate::config::{self, Config, CredentialLocation, LimitedKey, MappingRule};
 use crate::decision::guarded;
 
@@ -78,12 +77,6 @@ pub fn without_deployment(target: &ApiTarget) -> String {
         "stage {stage} of {protocol} {id} has no deployment: deploy the API to it, for example with `aws apigatewayv2 create-deployment \
          --api-id {id} --stage-name '{stage}'`"
     )
-}
-
-/// The route that a WebSocket API lacks: without it, every connection is accepted.
-pub fn missing_connect(target: &ApiTarget, found: &[Method]) -> Option<Method> {
-    let is_missing = target.protocol == Protocol::WebSocket && found.is_empty();
-    is_missing.then(|| Method::new("", CONNECT))
 }
 
 /// What a plan that changes the routes of the API cannot promise, one sentence each. `lacks_connect`: the API has no route
@@ -351,17 +344,5 @@ mod tests {
             None
         );
         assert_eq!(unlisted(&target(Protocol::WebSocket), None), None);
-    }
-
-    #[test]
-    fn a_missing_connect_is_a_route_to_create() {
-        let target = api(Protocol::WebSocket).api().stage("prod");
-        let made = missing_connect(&target, &[]).expect("a route");
-        assert_eq!(made.label(), "$connect");
-        assert_eq!(missing_connect(&target, &[made]), None);
-        assert_eq!(
-            missing_connect(&api(Protocol::Http).api().stage("prod"), &[]),
-            None
-        );
     }
 }

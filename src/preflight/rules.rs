@@ -607,10 +607,7 @@ mod tests {
             method: "GET".to_owned(),
             resource_id: "r".to_owned(),
             authorization: authorization.into(),
-            authorizer_id: None,
-            authorizer: None,
-            scopes: Vec::new(),
-            api_key_required: false,
+            ..Method::default()
         }
     }
 

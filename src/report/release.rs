@@ -31,6 +31,7 @@ impl Released {
 /// What a method was before the stack.
 fn former(method: &Method) -> String {
     match (&method.authorization, &method.authorizer_id) {
+        _ if method.is_absent => "was absent".to_owned(),
         (AuthorizationType::None, _) => "was open (NONE)".to_owned(),
         (other, Some(authorizer)) => format!("had {other}, authorizer {}", line(authorizer)),
         (other, None) => format!("had {other}"),

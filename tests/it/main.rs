@@ -83,4 +83,5 @@ mod two_stacks;
 mod verify;
 mod version;
 mod versions;
+mod websocket;
 mod wrong;

@@ -6,7 +6,7 @@ use super::deployments::ensure_deployed;
 use crate::api_gateway::authorizer::{AuthorizerSettings, PAYLOAD_VERSION};
 use crate::api_gateway::method::{AuthorizationType, Method};
 use crate::api_gateway::target::{ApiRef, ApiTarget, Protocol};
-use crate::aws::AwsError;
+use crate::aws::{AwsError, optional};
 use crate::resource::Context;
 
 pub(in crate::api_gateway) async fn set_authorizer(
@@ -46,6 +46,49 @@ pub(in crate::api_gateway) async fn restore_method(
     cx.aws()
         .change("apigateway:UpdateRoute", || request.clone().send())
         .await
+}
+
+/// Creates a route without an integration, and with the authorizer from its first moment.
+pub(in crate::api_gateway) async fn create_route(
+    cx: &Context,
+    api: ApiRef<'_>,
+    route: &Method,
+    authorizer_id: &str,
+) -> Result<(), AwsError> {
+    let request = cx
+        .aws()
+        .apigatewayv2
+        .create_route()
+        .api_id(api.id)
+        .route_key(route.label())
+        .authorization_type(Type::Custom)
+        .authorizer_id(authorizer_id);
+    cx.aws()
+        .call_non_idempotent("apigateway:CreateRoute", || request.clone().send())
+        .await
+        .map(|_| ())
+}
+
+/// Deletes a route, if it exists.
+pub(in crate::api_gateway) async fn delete_route(
+    cx: &Context,
+    api: ApiRef<'_>,
+    route: &Method,
+) -> Result<(), AwsError> {
+    if route.is_absent {
+        return Ok(());
+    }
+    let request = cx
+        .aws()
+        .apigatewayv2
+        .delete_route()
+        .api_id(api.id)
+        .route_id(&route.resource_id);
+    let deleted = cx
+        .aws()
+        .change("apigateway:DeleteRoute", || request.clone().send())
+        .await;
+    optional(deleted).map(|_| ())
 }
 
 /// Deploys the draft to no stage, and waits until a stage can serve the deployment.

@@ -95,6 +95,7 @@ pub async fn draft(cx: &Context, api_id: &str) -> Result<Arc<Draft>, AwsError> {
                     authorizer: None,
                     scopes: method.authorization_scopes.unwrap_or_default(),
                     api_key_required: method.api_key_required.unwrap_or_default(),
+                    ..Method::default()
                 });
             }
         }

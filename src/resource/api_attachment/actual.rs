@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::record::{self, Record, ResponseBackup};
-use super::{marker, missing_record, other_stacks, restored};
+use super::{marker, missing_record, other_stacks, restored, served};
 use crate::api_gateway::export::ExportedAuthorizer;
 use crate::api_gateway::{
-    self, ApiTarget, AuthorizationType, Authorizer, Method, MethodKey, Response, Stage,
+    self, ApiTarget, AuthorizationType, Authorizer, Method, MethodKey, Protocol, Response, Stage,
 };
 use crate::aws::optional;
 use crate::id::LogicalId;
@@ -280,6 +280,10 @@ impl Actual {
                     .get(&before.key())
                     .is_some_and(|now| *now == AuthorizationType::Custom)
             }),
+            None if self.target.protocol != Protocol::Rest => {
+                let is_drafted = self.taken().next().is_some();
+                served::asks_unlisted(stage, &self.record, &self.marker, is_drafted)
+            }
             None => marker::protects(&stage.description, &self.marker).is_some(),
         }
     }

@@ -202,7 +202,11 @@ impl ApiAttachment {
                 record::write_head(cx, &self.api, head).await?;
             }
             for (before, now) in &steps.reset_for_deployment {
-                restore_method(cx, self.api.api(), &actual.restored(before), now).await?;
+                let wanted = match restored::is_in_use(before, now) {
+                    true => restored::opened(now),
+                    false => actual.restored(before),
+                };
+                restore_method(cx, self.api.api(), &wanted, now).await?;
             }
             let fresh = crate::hex::random::<6>()?;
             let token = self.token.get_or_init(|| fresh);
@@ -220,7 +224,12 @@ impl ApiAttachment {
         }
         for (before, now) in &steps.reset_for_deployment {
             let authorizer_id = now.authorizer_id.as_deref().unwrap_or_default();
-            set_authorizer(cx, self.api.api(), before, authorizer_id).await?;
+            let reset = if restored::is_in_use(before, now) {
+                now
+            } else {
+                before
+            };
+            set_authorizer(cx, self.api.api(), reset, authorizer_id).await?;
         }
         for (now, authorizer_id) in &steps.return_to_other_stack {
             set_authorizer(cx, self.api.api(), now, authorizer_id).await?;
@@ -250,7 +259,7 @@ impl ApiAttachment {
         if !stage.deploys_automatically {
             return Ok((Switch::AtOnce, None));
         }
-        let switch = automatic::freeze(cx, &self.api, head, stage).await?;
+        let switch = automatic::freeze(cx, &self.api, head, stage, actual.serves_ours()).await?;
         let now = Actual::read(&cx.fresh(), &self.api).await?;
         automatic::ensure_frozen(switch, now.stage.as_ref())?;
         Ok((switch, Some(now)))
@@ -528,7 +537,7 @@ impl Resource for ApiAttachment {
         for method in &steps.protect {
             diff.field(
                 Field::Method(method.label()),
-                &method.authorization,
+                method.shown_authorization(),
                 guarded,
             );
         }
@@ -543,7 +552,12 @@ impl Resource for ApiAttachment {
             );
         }
         for (before, now) in &steps.restore {
-            diff.field(Field::Method(now.label()), guarded, &before.authorization);
+            let to = match restored::is_in_use(before, now) {
+                true => restored::opened(now),
+                false => (*before).clone(),
+            };
+            let to = to.shown_authorization();
+            diff.field(Field::Method(now.label()), guarded, to);
         }
         for (_, now) in &steps.restore_after_crash {
             diff.field(
@@ -555,7 +569,7 @@ impl Resource for ApiAttachment {
         for (now, _) in &steps.return_to_other_stack {
             diff.field(
                 Field::Method(now.label()),
-                &now.authorization,
+                now.shown_authorization(),
                 "another stack's in the draft",
             );
         }

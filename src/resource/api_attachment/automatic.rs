@@ -65,13 +65,13 @@ pub async fn freeze_before_settings(cx: &Context, target: &ApiTarget) -> Result<
         return Ok(());
     };
     if !record.chunks.is_empty() {
-        freeze(cx, target, head, stage).await?;
+        freeze(cx, target, head, stage, true).await?;
     }
     Ok(())
 }
 
 /// Freezes the stage if it deploys automatically. The caller then reads the API again: until this moment, what others change
-/// was deployed.
+/// was deployed. `serves_ours`: whether the stage serves this stack's authorizer.
 ///
 /// # Errors
 /// The errors of the services.
@@ -80,12 +80,14 @@ pub(super) async fn freeze(
     target: &ApiTarget,
     head: &AttachmentState,
     stage: &Stage,
+    serves_ours: bool,
 ) -> Result<Switch, ResourceError> {
     if !stage.deploys_automatically {
         return Ok(Switch::AtOnce);
     }
     let frozen = AttachmentState {
         frozen: true,
+        frozen_with_ours: serves_ours,
         ..head.clone()
     };
     record::write_head(cx, target, &frozen).await?;
@@ -187,6 +189,7 @@ pub async fn thaw(
     let is_ours = served.is_some_and(|stage| marker::is_ours(cx, &stage.description));
     let noted = AttachmentState {
         frozen: false,
+        frozen_with_ours: false,
         unverified: head.unverified || (is_ours && !is_verified),
         ..head.clone()
     };

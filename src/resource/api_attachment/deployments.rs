@@ -2,7 +2,7 @@
 //! former deployment is restored.
 
 use super::actual::Actual;
-use super::marker::{protects, restores};
+use super::marker::{is_restored, protects, restores};
 use crate::api_gateway::{self, ApiTarget, Deployment, Protocol, change, deployments};
 use crate::aws::{Class, optional};
 use crate::resource::{Context, ResourceError};
@@ -26,10 +26,8 @@ fn new_of_others<'a>(
     let is_new = |found: &&Deployment| {
         let is_known = known.contains(&Some(found.id.as_str()))
             || before.iter().any(|former| former.id == found.id);
-        let is_ours = protects(&found.description, mark).is_some()
-            || [false, true]
-                .map(|closed| restores(mark, closed))
-                .contains(&found.description);
+        let is_ours =
+            protects(&found.description, mark).is_some() || is_restored(&found.description, mark);
         !is_known && !is_ours
     };
     let mut new: Vec<_> = now.iter().filter(is_new).collect();

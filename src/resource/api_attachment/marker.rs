@@ -21,6 +21,14 @@ pub(super) fn restores(mark: &str, closed: bool) -> String {
     }
 }
 
+/// Whether it is the description of such a deployment.
+pub(super) fn is_restored(description: &str, mark: &str) -> bool {
+    [false, true]
+        .map(|closed| restores(mark, closed))
+        .iter()
+        .any(|ours| ours == description)
+}
+
 /// What a deployment of this stack contains in addition to the methods, as digests. Deployments of
 /// other versions may lack some of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -340,6 +340,41 @@ mod tests {
     }
 
     #[test]
+    fn an_absent_route_is_created_with_the_authorizer_and_deleted_again() {
+        let absent = Method {
+            is_absent: true,
+            ..Method::new("", "$connect")
+        };
+        let created = Method {
+            is_absent: false,
+            is_bare: true,
+            authorization: AuthorizationType::Custom,
+            authorizer_id: Some(OURS.to_owned()),
+            ..absent.clone()
+        };
+        let row = |is_wanted, recorded, now, steps| Row {
+            is_wanted,
+            recorded,
+            now,
+            steps,
+            ..Row::default()
+        };
+        let (none, custom) = (AuthorizationType::None, AuthorizationType::Custom);
+        // Also after a kill between the record and the call.
+        for recorded in [None, Some(absent.clone())] {
+            let row = row(true, recorded, absent.clone(), &["protect", "deploy"]);
+            assert_steps(&row, none.clone());
+        }
+        let recorded = || Some(absent.clone());
+        assert_steps(&row(true, recorded(), created.clone(), &["deploy"]), none);
+        assert_steps(&row(true, recorded(), created.clone(), &[]), custom.clone());
+        assert_steps(
+            &row(false, recorded(), created, &["restore", "deploy"]),
+            custom,
+        );
+    }
+
+    #[test]
     fn a_method_that_is_not_wanted_is_left_alone() {
         for now in [method(None), method(Some("theirs"))] {
             let authorization = now.authorization.clone();

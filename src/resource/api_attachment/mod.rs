@@ -23,6 +23,7 @@ mod apply;
 pub mod automatic;
 pub mod deleted_api;
 pub mod deployments;
+mod drafted;
 mod kind;
 pub mod lost_record;
 mod marker;

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::deleted_api;
-use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Response, Stage};
+use super::{deleted_api, drafted};
+use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol, Response, Stage};
 use crate::hex;
 use crate::id::LogicalId;
 use crate::kind::Kind;
@@ -67,6 +67,9 @@ pub struct AttachmentState {
     /// This stack is about to turn the automatic deployment of the stage off, or has done so. It is turned on again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub frozen: bool,
+    /// Whether the deployment that the stage had when it was frozen has this stack's authorizer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen_with_ours: bool,
     /// Automatic deployment was turned on again before the stage was verified.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unverified: bool,
@@ -334,6 +337,9 @@ async fn serves_ours(
     stage: &Stage,
     is_our_uri: impl Fn(&str) -> bool,
 ) -> Result<bool, ResourceError> {
+    if stage.served.is_none() && target.protocol != Protocol::Rest {
+        return drafted::is_drafted(cx, target, is_our_uri).await;
+    }
     let mut served = stage.served.iter().flatten();
     if !served.any(|(_, authorization)| *authorization == AuthorizationType::Custom) {
         return Ok(false);
@@ -552,6 +558,8 @@ mod tests {
             }),
             scopes: vec!["orders/read".to_owned()],
             api_key_required: n.is_multiple_of(2),
+            is_absent: n.is_multiple_of(3),
+            is_bare: false,
         }
     }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::actual::Actual;
 use super::deployments::{is_of_closing, remove, replaced};
-use super::marker::{protects, restores};
+use super::marker::{is_restored, protects, restores};
 use super::undeployed_changes;
 use crate::api_gateway::change::{deploy, move_stage};
-use crate::api_gateway::{self, Deployment, Method, deployments};
+use crate::api_gateway::{self, Deployment, Method, Protocol, deployments};
 use crate::resource::{Context, ResourceError};
 use crate::responses::Responses;
 
@@ -88,6 +88,13 @@ pub(super) async fn restore_stage(
         StageMove::Stays => None,
         StageMove::Returns(previous) => {
             move_stage(cx, target, &previous).await?;
+            if target.protocol == Protocol::WebSocket {
+                let text = format!(
+                    "stage {} serves deployment {previous} again: what others had changed in the draft since, which API Gateway does not list, is no longer served",
+                    target.stage
+                );
+                cx.notice(&actual.id, text);
+            }
             let from = actual.stage.as_ref();
             let from = from.map(|stage| stage.deployment_id.as_str());
             let known = [from, Some(previous.as_str())];
@@ -130,11 +137,7 @@ pub(super) async fn remove_unserved(cx: &Context, actual: &Actual) -> Result<(),
         stages.any(|stage| stage.deployment.as_deref() == Some(id))
     };
     let is_ours = |description: &str| {
-        protects(description, &actual.marker).is_some()
-            || [false, true]
-                .map(|closed| restores(&actual.marker, closed))
-                .iter()
-                .any(|ours| ours == description)
+        protects(description, &actual.marker).is_some() || is_restored(description, &actual.marker)
     };
     for found in deployments(cx, api).await? {
         if is_ours(&found.description) && !is_served(&found.id) {

@@ -110,7 +110,7 @@ async fn freeze(cx: &Context, actual: &Actual) -> Result<Option<Actual>, Resourc
     if !stage.deploys_automatically || !is_needed {
         return Ok(None);
     }
-    let switch = automatic::freeze(cx, &actual.target, head, stage).await?;
+    let switch = automatic::freeze(cx, &actual.target, head, stage, actual.serves_ours()).await?;
     let now = Actual::read(&cx.fresh(), &actual.target).await?;
     automatic::ensure_frozen(switch, now.stage.as_ref())?;
     Ok(Some(now))
@@ -140,6 +140,15 @@ fn tell_changed(cx: &Context, actual: &Actual, before: &Method) {
 pub(super) fn wanted(cx: &Context, actual: &Actual, before: &Method) -> Method {
     if cx.options().keep_protected && before.authorization == AuthorizationType::None {
         return restored::closed(before);
+    }
+    let now = actual.methods.iter().find(|now| now.key() == before.key());
+    if let Some(now) = now.filter(|now| restored::is_in_use(before, now)) {
+        let text = format!(
+            "{} was created by this stack, and is used by another user since: it stays, without authorization",
+            before.label()
+        );
+        cx.notice(&actual.id, text);
+        return restored::opened(now);
     }
     restored::restored(before, &actual.authorizers).unwrap_or_else(|| {
         let text = format!(

@@ -56,8 +56,24 @@ pub fn closed(before: &Method) -> Method {
         authorization: CLOSED,
         authorizer_id: None,
         scopes: Vec::new(),
+        is_absent: false,
         ..before.clone()
     }
+}
+
+/// The method without authorization.
+pub fn opened(now: &Method) -> Method {
+    Method {
+        authorization: AuthorizationType::None,
+        authorizer_id: None,
+        scopes: Vec::new(),
+        ..now.clone()
+    }
+}
+
+/// Whether this stack created the route, and its owner uses it since: it stays, without the authorizer.
+pub fn is_in_use(before: &Method, now: &Method) -> bool {
+    before.is_absent && !now.is_absent && !now.is_bare
 }
 
 /// Whether two states of a method have the same authorization.
@@ -79,7 +95,9 @@ pub fn is_changed(now: &Method, before: &Method, authorizers: &[Authorizer]) -> 
             .find(|authorizer| authorizer.id == *id)
             .is_some_and(|authorizer| other_stacks::stack_of(&authorizer.name).is_none()),
     };
-    is_theirs && !same_guard(now, &restored_or_closed(before, authorizers))
+    is_theirs
+        && (now.is_absent != before.is_absent
+            || !same_guard(now, &restored_or_closed(before, authorizers)))
 }
 
 #[cfg(test)]
@@ -93,9 +111,7 @@ mod tests {
             resource_id: "r".to_owned(),
             authorization: authorization.into(),
             authorizer_id: authorizer_id.map(str::to_owned),
-            authorizer: None,
-            scopes: Vec::new(),
-            api_key_required: false,
+            ..Method::default()
         }
     }
 
@@ -131,6 +147,26 @@ mod tests {
         }
         // A record from a version that did not store them.
         assert_eq!(restored(&method("CUSTOM", Some("a1")), &again), None);
+    }
+
+    #[test]
+    fn a_route_that_was_absent_stays_only_if_its_owner_uses_it() {
+        let absent = Method {
+            is_absent: true,
+            ..method("NONE", None)
+        };
+        let bare = Method {
+            is_bare: true,
+            ..method("CUSTOM", Some("ours"))
+        };
+        assert!(!is_in_use(&absent, &bare) && !is_in_use(&absent, &absent));
+        let used = method("CUSTOM", Some("ours"));
+        assert!(is_in_use(&absent, &used) && !is_in_use(&used, &used));
+        assert!(!closed(&absent).is_absent);
+        // Its owner has created it, or deleted it.
+        let own = method("NONE", None);
+        assert!(is_changed(&own, &absent, &[]) && is_changed(&absent, &own, &[]));
+        assert!(!is_changed(&absent, &absent, &[]));
     }
 
     #[test]

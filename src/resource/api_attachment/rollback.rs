@@ -3,6 +3,7 @@
 use super::actual::Actual;
 use super::automatic::freeze;
 use super::deployments::replaced;
+use super::drafted::is_drafted;
 use super::marker::{is_ours, marker, protects};
 use super::record::{self, AttachmentState, digest};
 use super::restore::restore_routes;
@@ -67,14 +68,13 @@ pub async fn roll_back(
     let record = record::all(&cx).await?.remove(target).unwrap_or_default();
     let from = stage.deployment_id.clone();
     let head = record.head.clone().unwrap_or_default();
+    let asks_us = asks_us(&cx, target, &stage, &record).await?;
     // After the thaw, API Gateway has deployed it.
     let is_automatic = stage.deploys_automatically || head.frozen;
     let to = match (way, &record.head) {
         (RollbackTarget::Deployment(to), _) => Some(to.clone()),
-        _ if !(is_ours(&cx, &stage.description)
-            || is_automatic && asks_us(&cx, target, &stage, &record)) =>
-        {
-            return Ok(match asks_us(&cx, target, &stage, &record) {
+        _ if !(is_ours(&cx, &stage.description) || is_automatic && asks_us) => {
+            return Ok(match asks_us {
                 true => RolledBack::OthersWithOurs { deployment: from },
                 false => RolledBack::NotOurs { deployment: from },
             });
@@ -110,7 +110,7 @@ pub async fn roll_back(
         if all.iter().all(|found| found.id != to) {
             return Ok(RolledBack::Gone { from, to });
         }
-        freeze(&cx, target, &head, &stage).await?;
+        freeze(&cx, target, &head, &stage, asks_us).await?;
     }
     let Err(error) = move_stage(&cx, target, &to).await else {
         if matches!(way, RollbackTarget::Deployment(_)) {
@@ -172,11 +172,7 @@ async fn restore_one_by_one(
 ///
 /// # Errors
 /// The errors of the services.
-pub async fn is_rolled_back(
-    cx: &Context,
-    target: &ApiTarget,
-    draft: &[Method],
-) -> Result<bool, ResourceError> {
+pub async fn is_rolled_back(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
     let stage = api_gateway::stage(cx, target).await?;
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let former = record.head.and_then(|head| head.previous_deployment);
@@ -186,11 +182,7 @@ pub async fn is_rolled_back(
     if !serves_former {
         return Ok(false);
     }
-    let authorizers = api_gateway::authorizers(cx, target.api()).await?;
-    let mut ours = authorizers
-        .iter()
-        .filter(|found| api_authorizer::is_ours(cx, &found.uri));
-    Ok(ours.any(|ours| draft.iter().any(|method| method.asks(&ours.id))))
+    is_drafted(cx, target, |uri| api_authorizer::is_ours(cx, uri)).await
 }
 
 /// The mode for which this stack made the deployment, if the live version of the authorizer has the other one: whether it
@@ -226,10 +218,11 @@ pub async fn missing_target(
 ) -> Result<Option<String>, ResourceError> {
     let stage = api_gateway::stage(cx, target).await?;
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
-    let serves_ours = (*stage).as_ref().is_some_and(|stage| {
-        is_ours(cx, &stage.description)
-            || (stage.deploys_automatically && asks_us(cx, target, stage, &record))
-    });
+    let serves_ours = match &*stage {
+        Some(stage) if is_ours(cx, &stage.description) => true,
+        Some(stage) => stage.deploys_automatically && asks_us(cx, target, stage, &record).await?,
+        None => false,
+    };
     let Some(to) = record
         .head
         .and_then(|head| head.previous_deployment)

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use super::drafted::is_drafted;
 use super::record::{self, AttachmentState, Record, digest};
-use super::{marker, other_stacks};
+use super::{automatic, marker, other_stacks};
 use crate::api_gateway::export::ExportedAuthorizer;
 use crate::api_gateway::{
     self, ApiTarget, AuthorizationType, AuthorizerSettings, Method, Protocol, Stage,
@@ -74,7 +75,7 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let mark = marker::marker(cx);
     let Some(holds) = marker::protects(&stage.description, &mark) else {
-        if !asks_us(cx, target, &stage, &record) {
+        if !asks_us(cx, target, &stage, &record).await? {
             return Ok(None);
         }
         let export = api_gateway::export(cx, target).await?;
@@ -88,9 +89,11 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
             || head.is_some_and(|head| {
                 head.verified.is_some() && !head.unverified && head.unverified_routes.is_empty()
             });
-        let settings = exported
-            .filter(|_| stage.deploys_automatically)
-            .and_then(|(uri, found)| found.settings(*uri == api_authorizer::uri(cx)));
+        let settings = match exported {
+            _ if !stage.deploys_automatically => None,
+            Some((uri, found)) => found.settings(*uri == api_authorizer::uri(cx)),
+            None => drafted_settings(cx, target).await?,
+        };
         return Ok(Some(Served {
             protocol: target.protocol,
             asks: settings.map(|settings| digest(&settings)),
@@ -108,6 +111,21 @@ pub async fn served(cx: &Context, target: &ApiTarget) -> Result<Option<Served>, 
         is_verified: cx.options().skip_verification || verified == Some(&stage.deployment_id),
         exported: None,
     }))
+}
+
+/// The settings of this stack's authorizer in the draft of a WebSocket API, if it invokes the alias: automatic deployment
+/// publishes them, and there is no export.
+async fn drafted_settings(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Option<AuthorizerSettings>, ResourceError> {
+    if target.protocol != Protocol::WebSocket {
+        return Ok(None);
+    }
+    let authorizers = api_gateway::authorizers(cx, target.api()).await?;
+    let uri = api_authorizer::uri(cx);
+    let ours = authorizers.iter().find(|found| found.uri == uri);
+    Ok(ours.map(|found| AuthorizerSettings::of(target.protocol, &found.identity_source)))
 }
 
 /// Whether the stage of one of these uses this stack's authorizer and refuses requests without a credential itself.
@@ -254,7 +272,7 @@ pub async fn unverified(
     };
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let is_ours = marker::is_ours(cx, &stage.description);
-    if !is_ours && !asks_us(cx, target, &stage, &record) {
+    if !is_ours && !asks_us(cx, target, &stage, &record).await? {
         return Ok(None);
     }
     let head = record.head.unwrap_or_default();
@@ -363,21 +381,64 @@ pub async fn before(
 
 /// Whether another user's deployment uses this stack's authorizer: a method has a Lambda authorizer
 /// that had none before.
-pub(super) fn asks_us(cx: &Context, target: &ApiTarget, stage: &Stage, record: &Record) -> bool {
+///
+/// # Errors
+/// The errors of the services.
+pub(super) async fn asks_us(
+    cx: &Context,
+    target: &ApiTarget,
+    stage: &Stage,
+    record: &Record,
+) -> Result<bool, ResourceError> {
+    if stage.served.is_none() && target.protocol != Protocol::Rest {
+        let is_drafted = is_drafted(cx, target, |uri| api_authorizer::is_ours(cx, uri)).await?;
+        return Ok(asks_unlisted(
+            stage,
+            record,
+            &marker::marker(cx),
+            is_drafted,
+        ));
+    }
+    if let Some(uris) = stage
+        .authorizer_uris
+        .as_ref()
+        .filter(|_| !is_before_us(stage, record))
+    {
+        return Ok(uris.iter().any(|uri| api_authorizer::is_ours(cx, uri)));
+    }
+    Ok(asks_listed(stage, record))
+}
+
+/// Whether a deployment uses this stack's authorizer, as far as is known, if the service does not list its routes. `is_drafted`:
+/// whether the draft does, which automatic deployment publishes. Pure.
+pub(super) fn asks_unlisted(stage: &Stage, record: &Record, mark: &str, is_drafted: bool) -> bool {
     let head = record.head.as_ref();
-    let is_before =
-        head.is_some_and(|head| head.previous_deployment.as_ref() == Some(&stage.deployment_id));
-    if is_before {
+    if marker::protects(&stage.description, mark).is_some() {
+        return true;
+    }
+    if is_before_us(stage, record) || marker::is_restored(&stage.description, mark) {
         return false;
     }
-    if let Some(uris) = &stage.authorizer_uris {
-        return uris.iter().any(|uri| api_authorizer::is_ours(cx, uri));
+    if stage.deploys_automatically {
+        return is_drafted;
     }
-    if target.protocol == Protocol::WebSocket {
-        // Nothing tells what it serves; a stage that deploys automatically serves the draft.
-        return stage.deploys_automatically && !record.chunks.is_empty();
+    match head.filter(|_| automatic::is_frozen(head, Some(stage))) {
+        Some(head) => head.frozen_with_ours,
+        // Another user deployed the draft.
+        None => !record.chunks.is_empty(),
     }
-    stage.served.as_ref().is_some_and(|served| {
+}
+
+/// Whether the stage serves the deployment that it had before this stack.
+fn is_before_us(stage: &Stage, record: &Record) -> bool {
+    let head = record.head.as_ref();
+    head.is_some_and(|head| head.previous_deployment.as_ref() == Some(&stage.deployment_id))
+}
+
+fn asks_listed(stage: &Stage, record: &Record) -> bool {
+    let is_before = is_before_us(stage, record);
+    let served = stage.served.as_ref().filter(|_| !is_before);
+    served.is_some_and(|served| {
         record
             .methods()
             .filter(|before| before.authorization != AuthorizationType::Custom)
@@ -386,4 +447,57 @@ pub(super) fn asks_us(cx: &Context, target: &ApiTarget, stage: &Stage, record: &
                 now.is_some_and(|now| *now == AuthorizationType::Custom)
             })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const MARK: &str = "threescale-gw-orders";
+
+    /// Whether the stage of a WebSocket API uses the authorizer, which this stack has recorded to protect `$connect`.
+    fn asks(description: &str, head: AttachmentState, automatic: bool, is_drafted: bool) -> bool {
+        let stage = Stage {
+            deployment_id: "d1".to_owned(),
+            description: description.to_owned(),
+            deploys_automatically: automatic,
+            ..Stage::default()
+        };
+        let record = Record {
+            head: Some(head),
+            chunks: BTreeMap::from([("methods-000".to_owned(), vec![Method::new("", "$connect")])]),
+            ..Record::default()
+        };
+        asks_unlisted(&stage, &record, MARK, is_drafted)
+    }
+
+    #[test]
+    fn what_a_websocket_stage_serves_follows_from_who_deployed_it() {
+        let head = AttachmentState::default;
+        let frozen = |frozen_with_ours| AttachmentState {
+            frozen: true,
+            frozen_with_ours,
+            ..head()
+        };
+        let before = AttachmentState {
+            previous_deployment: Some("d1".to_owned()),
+            ..head()
+        };
+        assert!(asks(
+            "threescale-gw-orders protects 1",
+            head(),
+            false,
+            false
+        ));
+        assert!(!asks("threescale-gw-orders restored", head(), false, true));
+        // Another user's, after this stack has recorded the route.
+        assert!(asks("theirs", head(), false, false));
+        assert!(!asks("theirs", before, false, true));
+        // Automatic deployment publishes the draft, until the stage is frozen.
+        assert!(asks("", head(), true, true) && !asks("", head(), true, false));
+        assert!(asks("", frozen(true), false, true));
+        assert!(!asks("", frozen(false), false, true));
+    }
 }
