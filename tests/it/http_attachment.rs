@@ -380,7 +380,7 @@ fn an_edit_of_others_while_the_stage_is_frozen_is_deployed_and_told() {
     let id = crate::support::http_api::id(&aws.account());
     aws.post(
         "faults",
-        &json!([{"service": "apigatewayv2", "operation": "CreateDeployment", "kind": "hold"}]),
+        &json!([{"service": "apigatewayv2", "operation": "UpdateStage", "nth": 2, "kind": "hold"}]),
     );
     let child = here.start(&["up", "--yes"]);
     eventually("the held call", || {
@@ -389,9 +389,9 @@ fn an_edit_of_others_while_the_stage_is_frozen_is_deployed_and_told() {
     aws.call(
         "apigatewayv2",
         "CreateRoute",
-        json!({"ApiId": id, "RouteKey": "GET /theirs"}),
+        json!({"ApiId": id, "RouteKey": "OPTIONS /theirs"}),
     );
-    assert!(!served(&aws.account(), "prod").contains_key("GET /theirs"));
+    assert!(!served(&aws.account(), "prod").contains_key("OPTIONS /theirs"));
     aws.post("faults", &json!([]));
     aws.post("release", &json!({}));
     let up = Run::of(child.wait_with_output().expect("its end"));
@@ -400,14 +400,14 @@ fn an_edit_of_others_while_the_stage_is_frozen_is_deployed_and_told() {
         &up,
         &[
             "automatic deployment of stage prod is on again",
-            "GET /theirs is new",
+            "OPTIONS /theirs is new",
         ],
     );
     let after = aws.account();
-    assert!(served(&after, "prod").contains_key("GET /theirs"));
+    assert!(served(&after, "prod").contains_key("OPTIONS /theirs"));
     assert!(automatic(&after, "prod"));
     here.succeed(&["down", "--yes"]);
-    assert!(served(&aws.account(), "prod").contains_key("GET /theirs"));
+    assert!(served(&aws.account(), "prod").contains_key("OPTIONS /theirs"));
 }
 
 /// What others have not deployed yet is listed and refused, and published with consent only.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::responses;
+use super::{automatic, responses};
 use crate::api_gateway::export::{self, Export};
 use crate::api_gateway::rest::definition::{self, Integration};
 use crate::api_gateway::rest::interface::{self, Interface, Validation};
@@ -55,6 +55,8 @@ pub async fn look(
 ) -> Result<Vec<String>, ResourceError> {
     match target.protocol {
         Protocol::Rest => {}
+        // Of a frozen stage, the edits of others are deployed in any case.
+        Protocol::Http if automatic::is_left_frozen(cx, target).await? => return Ok(Vec::new()),
         Protocol::Http => {
             let is_our_uri = |uri: &str| api_authorizer::is_ours(cx, uri);
             let changes = http::pending::look(cx, target, &methods, is_our_uri).await?;
