@@ -2,7 +2,7 @@
 
 use super::existing;
 use super::session::Session;
-use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, Method};
+use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::config::{Credentials, Mode};
 use crate::error::{Error, Result};
 use crate::id::LogicalId;
@@ -131,7 +131,16 @@ async fn meant(session: &Session, cx: &Context) -> Result<Vec<(Method, Expectati
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let ours = authorizer.as_deref();
     let sorted = preflight::methods(&session.config, &all, ours, &elsewhere, &record);
-    Ok(expected(&all, |method| sorted.wanted.contains(method)))
+    let mut meant = expected(&all, |method| sorted.wanted.contains(method));
+    let stage = api_gateway::stage(cx, target).await?;
+    let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());
+    if let Some(served) = served.filter(|_| target.protocol != Protocol::Rest) {
+        // An open route that another user created while automatic deployment is off is deployed later.
+        meant.retain(|(route, meant)| {
+            *meant != Expectation::Open || served.contains_key(&route.key())
+        });
+    }
+    Ok(meant)
 }
 
 /// The same without a configuration. A method that another stack has in the draft may be protected in this stage only.
