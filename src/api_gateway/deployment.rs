@@ -8,6 +8,4 @@ pub struct Deployment {
     pub id: String,
     pub description: String,
     pub created: Option<Timestamp>,
-    /// Whether API Gateway made it, because a stage deploys automatically.
-    pub is_automatic: bool,
 }

@@ -447,12 +447,12 @@ async fn finish(
     if automatic::serves_frozen(&cx.fresh(), target).await? {
         cx.enter_api(target).await?;
         let is_ours = |uri: &str| api_authorizer::is_ours(&cx, uri);
-        let thawed = automatic::thaw(&cx, target, is_ours).await?;
-        if !thawed.published.is_empty() {
+        let published = automatic::thaw(&cx, target, is_ours).await?;
+        if !published.is_empty() {
             let text = format!(
                 "automatic deployment of stage {} is on again, which published changes of others: {}",
                 target.stage,
-                thawed.published.join("; ")
+                published.join("; ")
             );
             cx.sink().notice(text);
             if !args.no_verify {

@@ -215,11 +215,6 @@ impl Context {
         &self.names
     }
 
-    /// Whether this run attaches the stack to this stage.
-    pub fn is_attached_to(&self, target: &ApiTarget) -> bool {
-        self.api() == Some(target)
-    }
-
     /// The API to attach to, if the run knows one.
     pub fn api(&self) -> Option<&ApiTarget> {
         self.shared.api.as_ref()

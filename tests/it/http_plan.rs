@@ -319,5 +319,5 @@ fn a_missing_connect_will_be_created() {
     let plan = plan(&aws, "api: {name: chat, stage: prod}");
     assert_eq!(blockers(&plan), []);
     assert_told(&texts(&plan["notices"]), "the API has no route $connect");
-    assert_eq!(texts(&plan["attaches"]), ["$connect: NONE -> protected"]);
+    assert_eq!(texts(&plan["attaches"]), ["$connect: (none) -> protected"]);
 }

@@ -307,7 +307,7 @@ fn a_created_route_that_its_owner_uses_stays() {
     }
 }
 
-/// What its owner deletes, or creates anew, is recorded as it is then.
+/// What its owner deletes, or creates again, is recorded as it is then.
 #[test]
 fn the_record_follows_the_owner_of_the_route() {
     let aws = chat((false, true));

@@ -35,7 +35,6 @@ pub(in crate::api_gateway) async fn deployments(
                 id: found.deployment_id?,
                 description: found.description.unwrap_or_default(),
                 created: found.created_date.as_ref().and_then(timestamp),
-                is_automatic: found.auto_deployed.unwrap_or_default(),
             })
         })
         .collect())

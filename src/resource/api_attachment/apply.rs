@@ -127,8 +127,8 @@ impl ApiAttachment {
         let is_writing = method_steps(actual, &self.wanted).writes();
         if !is_writing && (self.is_to_be_thawed(cx, actual) || is_thawed_by_others(actual)) {
             let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
-            let thawed = automatic::thaw(cx, &self.api, is_ours).await?;
-            notice_published(cx, actual, &thawed.published);
+            let published = automatic::thaw(cx, &self.api, is_ours).await?;
+            notice_published(cx, actual, &published);
         }
         let (switch, frozen) = match is_writing {
             true => self.freeze(cx, actual).await?,

@@ -147,17 +147,8 @@ pub async fn serves_frozen(cx: &Context, target: &ApiTarget) -> Result<bool, Res
     Ok(is_ours && is_left_frozen(cx, target).await?)
 }
 
-/// What turning automatic deployment on again has published.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Thawed {
-    /// Whether the stage was frozen.
-    pub is_changed: bool,
-    /// The changes that others made to the draft meanwhile.
-    pub published: Vec<String>,
-}
-
-/// Turns the automatic deployment of a stage on again that a run has turned off. `is_our_uri`: whether this stack's authorizer
-/// is invoked at the URI.
+/// Turns the automatic deployment of a stage on again that a run has turned off, and returns the changes of others that this
+/// publishes. `is_our_uri`: whether this stack's authorizer is invoked at the URI.
 ///
 /// # Errors
 /// The errors of the services.
@@ -165,23 +156,22 @@ pub async fn thaw(
     cx: &Context,
     target: &ApiTarget,
     is_our_uri: impl Fn(&str) -> bool,
-) -> Result<Thawed, ResourceError> {
+) -> Result<Vec<String>, ResourceError> {
     let cx = &cx.fresh();
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let Some(head) = record.head.as_ref().filter(|head| head.frozen) else {
-        return Ok(Thawed::default());
+        return Ok(Vec::new());
     };
     let stage = api_gateway::stage(cx, target).await?;
-    let mut thawed = Thawed::default();
+    let mut published = Vec::new();
     if is_frozen(Some(head), (*stage).as_ref()) {
-        thawed.is_changed = true;
         // Its setting demands that they are published.
         let ours = record.methods().map(Method::key).collect();
         let edits = match target.protocol {
             Protocol::Http => http::pending::look(cx, target, &ours, is_our_uri).await?,
             Protocol::Rest | Protocol::WebSocket => None,
         };
-        thawed.published = edits.unwrap_or_default();
+        published = edits.unwrap_or_default();
         set_automatic_deployment(cx, target, true).await?;
     }
     let served = (*stage).as_ref();
@@ -194,7 +184,7 @@ pub async fn thaw(
         ..head.clone()
     };
     record::write_head(cx, target, &noted).await?;
-    Ok(thawed)
+    Ok(published)
 }
 
 /// Whether a run has turned the automatic deployment of the stage off, and it is still off.

@@ -95,7 +95,6 @@ mod tests {
             id: id.to_owned(),
             description: description.to_owned(),
             created: Timestamp::from_second(second).ok(),
-            is_automatic: false,
         };
         let before = [made("a", "theirs", 1)];
         let now = [

@@ -234,7 +234,6 @@ mod tests {
             id: id.to_owned(),
             description: description.to_owned(),
             created: None,
-            is_automatic: false,
         });
         stage_move(&actual, &all, keep_protected)
     }

@@ -83,11 +83,11 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
     )
     .await?;
     let is_our_uri = |uri: &str| api_authorizer::is_ours(cx, uri);
-    let thawed = automatic::thaw(cx, &actual.target, is_our_uri).await?;
-    if !thawed.published.is_empty() {
+    let published = automatic::thaw(cx, &actual.target, is_our_uri).await?;
+    if !published.is_empty() {
         let text = format!(
             "automatic deployment is on again, which published changes of others: {}",
-            thawed.published.join("; ")
+            published.join("; ")
         );
         cx.notice(&actual.id, text);
     }
