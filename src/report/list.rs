@@ -294,7 +294,7 @@ fn stack(row: &Row) -> Value {
     let apis: Vec<_> = row
         .apis
         .iter()
-        .map(|(target, name)| json!({"id": target.id, "name": name, "stage": target.stage}))
+        .map(|(target, name)| json!({"id": target.id, "name": name, "protocol": target.protocol.as_str(), "stage": target.stage}))
         .collect();
     let cost = row.costs.as_deref().map(prices::sum);
     json!({

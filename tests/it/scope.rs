@@ -210,7 +210,7 @@ fn every_change_says_first_what_it_works_on() {
     let event = |name: Value| {
         json!({"event": "scope", "stack": "orders", "account": "123456789012", "region": "us-east-1",
             "account_alias": null, "caller": "arn:aws:iam::123456789012:user/operator", "profile": null,
-            "schema_version": 1, "apis": [{"id": id, "name": name, "stage": "prod"}]})
+            "schema_version": 1, "apis": [{"id": id, "name": name, "protocol": "REST", "stage": "prod"}]})
     };
     let up = here.succeed(&["up", "--yes", "-o", "json"]);
     assert_eq!(up.lines()[0], event("orders-api".into()));
@@ -257,7 +257,7 @@ fn every_change_says_first_what_it_works_on() {
     assert_eq!(json!(told), expected);
     assert_eq!(
         document["api"],
-        json!({"id": id, "name": "orders-api", "stage": "prod"})
+        json!({"id": id, "name": "orders-api", "protocol": "REST", "stage": "prod"})
     );
     let denied = json!([{"operation": "ListAccountAliases", "kind": "deny"}]);
     aws.post("faults", &denied);

@@ -210,7 +210,7 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
     orders["created"] = Value::Null;
     let expected = json!({
         "stack": "orders", "region": "us-east-1", "created": null,
-        "apis": [{"id": id, "name": "orders-api", "stage": "prod"}],
+        "apis": [{"id": id, "name": "orders-api", "protocol": "REST", "stage": "prod"}],
         "created_by": "arn:aws:iam::123456789012:user/operator", "version": version, "expires": null, "expired": false,
         "cost_per_month": 48.51, "cost_is_complete": true, "locked": false,
     });
@@ -279,7 +279,7 @@ fn list_shows_the_stacks_of_a_region_or_of_all() {
     let orders = &list["stacks"][0];
     assert_eq!(
         orders["apis"],
-        json!([{"id": id, "name": null, "stage": "prod"}])
+        json!([{"id": id, "name": null, "protocol": "REST", "stage": "prod"}])
     );
     assert_eq!(
         (&orders["cost_per_month"], &orders["version"]),
