@@ -141,7 +141,7 @@ pub(super) struct Requests {
     skipped: Option<String>,
     probes: Vec<Probe>,
     /// The key of the probes that no application has.
-    nobody: Key,
+    unknown_key: Key,
 }
 
 impl Requests {
@@ -173,16 +173,16 @@ impl Requests {
             .key
             .as_ref()
             .map(|key| Key::parse(key.expose(), &api.credentials));
-        let nobody = Key::nobody(api.api.protocol).map_err(anyhow::Error::new)?;
+        let unknown_key = Key::unknown(api.api.protocol).map_err(anyhow::Error::new)?;
         let keys = Keys {
-            nobody: nobody.clone(),
+            unknown_key: unknown_key.clone(),
             good: key,
         };
         Ok(Self {
             url: url.to_owned(),
             skipped: unreachable(&api.api, url == own),
             probes: verify::probes(&api.api, &api.methods, &api.credentials, &keys),
-            nobody,
+            unknown_key,
             api,
         })
     }
@@ -302,7 +302,8 @@ impl Requests {
             patience: settle,
             is_draft: in_stage.is_draft(),
         };
-        log.prove(cx, &mut report, &self.nobody, has_ours).await;
+        log.prove(cx, &mut report, &self.unknown_key, has_ours)
+            .await;
         report.rows.extend(in_stage.misguarded(cx, methods));
         Ok(report)
     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::expectation::Expectation;
 use super::report::Check;
-use super::route_request::{self, NOBODY};
+use super::route_request::{self, PLACEHOLDER};
 use crate::api_gateway::{Api, Method, Protocol};
 use crate::config::{CredentialLocation, Credentials};
 use crate::secret::Secret;
@@ -34,8 +34,8 @@ impl Key {
     ///
     /// # Errors
     /// When there is no random number.
-    pub fn nobody(protocol: Protocol) -> Result<Self, getrandom::Error> {
-        let mut text = NOBODY.to_owned();
+    pub fn unknown(protocol: Protocol) -> Result<Self, getrandom::Error> {
+        let mut text = PLACEHOLDER.to_owned();
         if protocol != Protocol::Rest {
             let mut random = [0; 12];
             getrandom::fill(&mut random)?;
@@ -81,7 +81,7 @@ pub struct Probe {
 #[derive(Debug, Clone)]
 pub struct Keys {
     /// A key that no application has.
-    pub nobody: Key,
+    pub unknown_key: Key,
     /// The operator's key, for safe methods only.
     pub good: Option<Key>,
 }
@@ -112,7 +112,7 @@ pub fn probes(
             Expectation::Protected => {
                 add(Check::NoKey, None);
                 if is_safe {
-                    add(Check::BadKey, Some(&keys.nobody));
+                    add(Check::BadKey, Some(&keys.unknown_key));
                     if keys.good.is_some() {
                         add(Check::GoodKey, keys.good.as_ref());
                     }
@@ -149,7 +149,13 @@ fn path(method: &Method) -> String {
         .path
         .trim_start_matches('/')
         .split('/')
-        .map(|part| if part.starts_with('{') { NOBODY } else { part })
+        .map(|part| {
+            if part.starts_with('{') {
+                PLACEHOLDER
+            } else {
+                part
+            }
+        })
         .collect();
     parts.join("/")
 }
@@ -250,8 +256,8 @@ mod tests {
             answers_preflights: protocol == Protocol::Http,
             ..Api::default()
         };
-        let nobody = Key::nobody(protocol).expect("a random number");
-        probes(&api, methods, credentials, &Keys { nobody, good })
+        let unknown_key = Key::unknown(protocol).expect("a random number");
+        probes(&api, methods, credentials, &Keys { unknown_key, good })
     }
 
     #[test]

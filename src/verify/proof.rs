@@ -50,7 +50,7 @@ pub struct Proof {
 
 impl Proof {
     /// What shows who refused the requests of `report`. `None` if none of them needs a proof.
-    pub fn of(report: &Report, nobody: &Key) -> Option<Self> {
+    pub fn of(report: &Report, unknown_key: &Key) -> Option<Self> {
         let rows = report.rows.iter();
         let good: Vec<_> = rows
             .clone()
@@ -59,7 +59,7 @@ impl Proof {
             .take(GOOD_KEYS)
             .collect();
         let wanted = rows.filter(|row| needs_proof(row)).count() + good.len();
-        let end = nobody.id.expose();
+        let end = unknown_key.id.expose();
         let end = &end[end.len().saturating_sub(4)..];
         (wanted > 0).then(|| Self {
             masked: format!("***{end}"),
@@ -187,7 +187,7 @@ mod tests {
         }
     }
 
-    fn nobody() -> Key {
+    fn unknown_key() -> Key {
         Key {
             id: Secret::from("threescale-gw-verify-0123456789abcdef".to_owned()),
             key: None,
@@ -208,7 +208,7 @@ mod tests {
     /// The same, also for a log that cannot be read.
     fn completed(rows: &[Row], lines: Option<&[Refusal]>) -> Vec<String> {
         let mut report = report(rows);
-        let proof = Proof::of(&report, &nobody()).expect("a proof");
+        let proof = Proof::of(&report, &unknown_key()).expect("a proof");
         proof.complete(&mut report, lines, |label| label != "GET /theirs");
         let word = |row: &Row| match &row.verdict {
             Ok(remark) => remark.clone().unwrap_or_default(),
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn the_pattern_names_the_end_of_the_key_and_no_key() {
         let bad = row("GET /a", Check::BadKey, "1=");
-        let proof = |rows: &[Row]| Proof::of(&report(rows), &nobody());
+        let proof = |rows: &[Row]| Proof::of(&report(rows), &unknown_key());
         let pattern = proof(std::slice::from_ref(&bad))
             .expect("a proof")
             .pattern();

@@ -7,7 +7,7 @@ use super::expectation::Expectation;
 use crate::api_gateway::Method;
 
 /// The value of path parameters, and a key that no application has.
-pub(super) const NOBODY: &str = "threescale-gw-verify";
+pub(super) const PLACEHOLDER: &str = "threescale-gw-verify";
 
 /// The methods of a request to a route that accepts all of them: safe ones first.
 const VERBS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
@@ -60,7 +60,7 @@ fn root(route: &Method) -> Option<String> {
 
 /// A path of the route with values for its parameters. `depth`: the segments of a greedy one.
 fn path(route: &Method, depth: usize) -> String {
-    let greedy = vec![NOBODY; depth].join("/");
+    let greedy = vec![PLACEHOLDER; depth].join("/");
     if is_default(route) {
         return format!("/{greedy}");
     }
@@ -68,7 +68,7 @@ fn path(route: &Method, depth: usize) -> String {
         if part.ends_with("+}") {
             &greedy
         } else if part.starts_with('{') {
-            NOBODY
+            PLACEHOLDER
         } else {
             part
         }
@@ -132,20 +132,24 @@ mod tests {
 
     #[test]
     fn each_route_has_a_request_that_no_other_route_takes() {
-        let nobody = |text: &str| Some(text.replace('*', NOBODY));
+        let request_at = |text: &str| Some(text.replace('*', PLACEHOLDER));
         for (route, others, expected) in [
-            ("GET /orders/{id}", &[][..], nobody("GET /orders/*")),
-            ("GET /", &[], nobody("GET /")),
-            ("ANY /a", &["GET /a", "HEAD /a"], nobody("POST /a")),
-            ("ANY /a", &["OPTIONS /a"], nobody("GET /a")),
-            ("ANY /{proxy+}", &[], nobody("GET /*")),
-            ("ANY /{proxy+}", &["GET /{id}"], nobody("GET /*/*")),
-            ("GET /{id}", &["ANY /{proxy+}"], nobody("GET /*")),
-            ("GET /{proxy+}", &["ANY /{proxy+}"], nobody("GET /*")),
-            ("$default", &["GET /orders"], nobody("GET /*")),
-            ("$default", &["GET /{id}"], nobody("GET /*/*")),
-            ("$default", &["GET /{proxy+}", "GET /"], nobody("HEAD /*")),
-            ("$default", &["ANY /{proxy+}"], nobody("GET /")),
+            ("GET /orders/{id}", &[][..], request_at("GET /orders/*")),
+            ("GET /", &[], request_at("GET /")),
+            ("ANY /a", &["GET /a", "HEAD /a"], request_at("POST /a")),
+            ("ANY /a", &["OPTIONS /a"], request_at("GET /a")),
+            ("ANY /{proxy+}", &[], request_at("GET /*")),
+            ("ANY /{proxy+}", &["GET /{id}"], request_at("GET /*/*")),
+            ("GET /{id}", &["ANY /{proxy+}"], request_at("GET /*")),
+            ("GET /{proxy+}", &["ANY /{proxy+}"], request_at("GET /*")),
+            ("$default", &["GET /orders"], request_at("GET /*")),
+            ("$default", &["GET /{id}"], request_at("GET /*/*")),
+            (
+                "$default",
+                &["GET /{proxy+}", "GET /"],
+                request_at("HEAD /*"),
+            ),
+            ("$default", &["ANY /{proxy+}"], request_at("GET /")),
             ("$default", &["ANY /{proxy+}", "ANY /"], None),
             (
                 "ANY /a",

@@ -32,10 +32,10 @@ impl Log {
         &self,
         cx: &Context,
         report: &mut Report,
-        nobody: &Key,
+        unknown_key: &Key,
         has_ours: impl Fn(&str) -> bool,
     ) {
-        let Some(proof) = Proof::of(report, nobody) else {
+        let Some(proof) = Proof::of(report, unknown_key) else {
             return;
         };
         let group = cx.names().log_group(function::NAMES[0]);
