@@ -208,6 +208,9 @@ pub struct StatusArgs {
 pub struct VerifyArgs {
     #[command(flatten)]
     pub requests: RequestArgs,
+    /// Verify only this stage
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     /// Base URL of the API instead of its default endpoint: a custom domain name with its base path
     #[arg(long, value_name = "URL", value_parser = parse_url)]
     pub url: Option<String>,
@@ -227,6 +230,9 @@ pub struct RequestArgs {
 /// Flags of `rollback`.
 #[derive(Debug, Clone, Args)]
 pub struct RollbackArgs {
+    /// Roll back only this stage, and no function
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     /// Roll back to this deployment of the API
     #[arg(long, value_name = "DEPLOYMENT")]
     pub to: Option<String>,

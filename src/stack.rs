@@ -19,7 +19,7 @@ use crate::names::Names;
 use crate::package::Package;
 use crate::resource::alarm::Alarm;
 use crate::resource::api_attachment::{ApiAttachment, Publication, Standing, Wanted};
-use crate::resource::api_authorizer::ApiAuthorizer;
+use crate::resource::api_authorizer::{ApiAuthorizer, attached_name};
 use crate::resource::cache::{Cache, TokenChange};
 use crate::resource::cache_group::PORT;
 use crate::resource::cache_subnet_group::CacheSubnetGroup;
@@ -65,8 +65,11 @@ pub struct Facts {
     pub names: Names,
     /// The domain of the region's endpoints.
     pub dns_suffix: String,
+    /// The API and the first of its stages.
     pub api: ApiTarget,
-    /// The base paths of the custom domain names that lead to the stage, by domain name. Empty unless the authorizer needs them.
+    /// The other stages.
+    pub more_stages: Vec<ApiTarget>,
+    /// The base paths of the custom domain names that lead to the stages, by domain name. Empty unless the authorizer needs them.
     pub base_paths: BTreeMap<String, Vec<String>>,
     /// Availability Zones by index.
     pub zones: Vec<String>,
@@ -76,6 +79,13 @@ pub struct Facts {
     pub endpoint_subnets: Vec<String>,
     /// The names under which the configured secrets and the address of the cache are stored; see [`parameter::names`].
     pub secrets: BTreeMap<&'static str, String>,
+}
+
+impl Facts {
+    /// The stages of the API, the first one first.
+    pub fn stages(&self) -> impl Iterator<Item = &ApiTarget> {
+        [&self.api].into_iter().chain(&self.more_stages)
+    }
 }
 
 /// The secrets from the configuration, by their plain names.
@@ -182,6 +192,7 @@ pub fn desired(
     nodes.extend(invokers(config, &api_authorizer));
     nodes.push(Arc::new(ApiAuthorizer {
         api: facts.api.clone(),
+        more: facts.more_stages.clone(),
         asks: asks.clone(),
         after: scheduled(config)
             .into_iter()
@@ -189,23 +200,43 @@ pub fn desired(
             .collect(),
         proof: Arc::clone(proof),
     }));
-    nodes.push(Arc::new(ApiAttachment {
-        api: facts.api.clone(),
-        wanted: Wanted {
-            protect: config.api.protect.clone(),
-            except: config.api.except.clone(),
-            served: None,
-            responses: config.api.responses.clone(),
-            asks,
-        },
-        publication: Arc::clone(publication),
-        authorizer: api_authorizer,
-        permission: id(Kind::FunctionPermission, "api"),
-        proof: Arc::clone(proof),
-        token: OnceLock::new(),
-    }));
+    let wanted = Wanted {
+        protect: config.api.protect.clone(),
+        except: config.api.except.clone(),
+        served: None,
+        responses: config.api.responses.clone(),
+        asks,
+    };
+    let mut before = None;
+    for target in facts.stages() {
+        let attachment = attachment(facts, target, wanted.clone(), publication, proof, before);
+        before = Some(id(Kind::ApiAttachment, &attachment.name));
+        nodes.push(Arc::new(attachment));
+    }
     watched(config, facts, &mut nodes);
     nodes
+}
+
+/// The attachment to a stage. `after`: that to the stage before it.
+fn attachment(
+    facts: &Facts,
+    target: &ApiTarget,
+    wanted: Wanted,
+    publication: &Arc<Publication>,
+    proof: &Arc<SelfTestGate>,
+    after: Option<LogicalId>,
+) -> ApiAttachment {
+    ApiAttachment {
+        name: attached_name(Some(&facts.api), target),
+        api: target.clone(),
+        wanted,
+        publication: Arc::clone(publication),
+        authorizer: id(Kind::ApiAuthorizer, "main"),
+        permission: id(Kind::FunctionPermission, "api"),
+        after,
+        proof: Arc::clone(proof),
+        token: OnceLock::new(),
+    }
 }
 
 /// The alarms and the dashboard.
@@ -238,7 +269,7 @@ pub fn handover(
     config: &Config,
     facts: &Facts,
     package: &Arc<Package>,
-    standing: Standing,
+    (target, standing): (&ApiTarget, Standing),
     publication: &Arc<Publication>,
 ) -> Vec<Arc<dyn DynResource>> {
     let proof = Arc::new(SelfTestGate::given());
@@ -253,30 +284,31 @@ pub fn handover(
         }));
     }
     nodes.push(Arc::new(ApiAuthorizer {
-        api: facts.api.clone(),
+        api: target.clone(),
+        more: Vec::new(),
         asks: standing.asks.clone(),
         after: vec![id(Kind::FunctionAlias, "authorizer")],
         proof: Arc::clone(&proof),
     }));
-    nodes.push(Arc::new(ApiAttachment {
-        api: facts.api.clone(),
-        wanted: Wanted {
-            protect: Vec::new(),
-            except: Vec::new(),
-            served: Some(standing.methods),
-            // The version that the API invokes denies bad keys.
-            responses: Responses {
-                limits: LimitStatus::Forbidden,
-                ..config.api.responses.clone()
-            },
-            asks: standing.asks,
+    let wanted = Wanted {
+        protect: Vec::new(),
+        except: Vec::new(),
+        served: Some(standing.methods),
+        // The version that the API invokes denies bad keys.
+        responses: Responses {
+            limits: LimitStatus::Forbidden,
+            ..config.api.responses.clone()
         },
-        publication: Arc::clone(publication),
-        authorizer: api_authorizer,
-        permission: id(Kind::FunctionPermission, "api"),
-        proof,
-        token: OnceLock::new(),
-    }));
+        asks: standing.asks,
+    };
+    nodes.push(Arc::new(attachment(
+        facts,
+        target,
+        wanted,
+        publication,
+        &proof,
+        None,
+    )));
     nodes
 }
 

@@ -196,14 +196,15 @@ fn led_to(domain: &str, rules: Vec<RoutingRule>, api_id: &str) -> Vec<Mapping> {
     found
 }
 
-/// The base paths of each custom domain name that leads to the stage of an HTTP API; only domain names with a base path. Routing
+/// The base paths of each custom domain name that leads to one of the stages of an HTTP API; only domain names with a base path. Routing
 /// rules lead to REST APIs alone. Pure.
-pub fn base_paths(mappings: &[Mapping], target: &ApiTarget) -> BTreeMap<String, Vec<String>> {
+pub fn base_paths(mappings: &[Mapping], stages: &[ApiTarget]) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::<_, Vec<_>>::new();
-    let of_stage = mappings
-        .iter()
-        .filter(|mapping| !mapping.is_rule && mapping.stage.as_ref() == Some(&target.stage));
-    for mapping in of_stage {
+    let leads_here = |mapping: &&Mapping| {
+        let mut stages = stages.iter();
+        !mapping.is_rule && stages.any(|target| mapping.stage.as_ref() == Some(&target.stage))
+    };
+    for mapping in mappings.iter().filter(leads_here) {
         let paths = all.entry(mapping.domain.clone()).or_default();
         paths.push(mapping.base_path.clone());
         paths.sort();
@@ -279,6 +280,6 @@ mod tests {
             "a.example.com".to_owned(),
             vec![String::new(), "shop/v2".to_owned()],
         )];
-        assert_eq!(base_paths(&mappings, &target), expected.into());
+        assert_eq!(base_paths(&mappings, &[target]), expected.into());
     }
 }

@@ -21,7 +21,7 @@ pub const METHODS: &[(&str, &str)] = &[
 /// mock integrations.
 const BACKEND: &str = "https://backend.invalid";
 
-/// Creates an HTTP API with these routes (method and path), and a stage that deploys automatically, as most stages of HTTP
+/// Creates an HTTP API with these routes (method and path), and stages that deploy automatically, as most stages of HTTP
 /// APIs do. Returns the id of the API.
 ///
 /// # Errors
@@ -29,7 +29,7 @@ const BACKEND: &str = "https://backend.invalid";
 pub async fn create_http(
     aws: &Aws,
     name: &str,
-    stage: &str,
+    stages: &[String],
     routes: &[(String, String)],
 ) -> Result<String, AwsError> {
     let missing = |call: &'static str, what: &str| {
@@ -66,10 +66,12 @@ pub async fn create_http(
         aws.call_non_idempotent("apigateway:CreateRoute", || request.clone().send())
             .await?;
     }
-    let request = aws.apigatewayv2.create_stage().api_id(&api_id);
-    let request = request.stage_name(stage).auto_deploy(true);
-    aws.call_non_idempotent("apigateway:CreateStage", || request.clone().send())
-        .await?;
+    for stage in stages {
+        let request = aws.apigatewayv2.create_stage().api_id(&api_id);
+        let request = request.stage_name(stage).auto_deploy(true);
+        aws.call_non_idempotent("apigateway:CreateStage", || request.clone().send())
+            .await?;
+    }
     Ok(api_id)
 }
 
@@ -81,14 +83,14 @@ fn route_key(method: &str, path: &str) -> String {
     }
 }
 
-/// Creates a REST API with these methods (method and path), deploys it to `stage` and returns its id.
+/// Creates a REST API with these methods (method and path), deploys it to `stages` and returns its id.
 ///
 /// # Errors
 /// The error of the service.
 pub async fn create_rest(
     aws: &Aws,
     name: &str,
-    stage: &str,
+    stages: &[String],
     methods: &[(String, String)],
 ) -> Result<String, AwsError> {
     let missing = |what: &str| {
@@ -139,15 +141,17 @@ pub async fn create_rest(
         let resource = made.get(&at).map(String::as_str).unwrap_or_default();
         put_method(aws, &api_id, resource, method).await?;
     }
-    let request = aws
-        .apigateway
-        .create_deployment()
-        .rest_api_id(&api_id)
-        .stage_name(stage);
-    let deployed = aws
-        .call_non_idempotent("apigateway:CreateDeployment", || request.clone().send())
-        .await;
-    carried_out(deployed)?;
+    for stage in stages {
+        let request = aws
+            .apigateway
+            .create_deployment()
+            .rest_api_id(&api_id)
+            .stage_name(stage);
+        let deployed = aws
+            .call_non_idempotent("apigateway:CreateDeployment", || request.clone().send())
+            .await;
+        carried_out(deployed)?;
+    }
     Ok(api_id)
 }
 

@@ -61,7 +61,7 @@ async fn checks(global: &Global, sink: Sink) -> Vec<Check> {
         let names = names(stack.as_str(), aws, caller);
         let tags = subject.config.as_ref().map(|config| config.tags.clone());
         let tags = tags.unwrap_or_default();
-        let cx = Context::new(aws.clone(), names, tags, None, sink.clone());
+        let cx = Context::new(aws.clone(), names, tags, Vec::new(), sink.clone());
         let config = subject.config.as_ref();
         let (rights, quotas, lock) = tokio::join!(
             rights(&cx, caller, config, global.is_sandbox()),

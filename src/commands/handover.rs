@@ -19,7 +19,7 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::notice::NoticeCode;
 use crate::resource::Context;
-use crate::resource::api_attachment::served;
+use crate::resource::api_attachment::{Standing, served};
 use crate::stack;
 use crate::verify::Before;
 
@@ -29,8 +29,20 @@ pub(super) async fn is_needed(cx: &Context, session: &Session) -> Result<bool> {
     if cx.known_output(&function).is_none() {
         return Ok(false);
     }
-    let standing = served::standing(cx, &session.facts.api).await?;
-    Ok(standing.is_some())
+    Ok(standing(cx, session).await?.is_some())
+}
+
+/// The stage that invokes the functions themselves. Releases without aliases attach a stack to one stage.
+async fn standing<'a>(
+    cx: &Context,
+    session: &'a Session,
+) -> Result<Option<(&'a ApiTarget, Standing)>> {
+    for target in session.facts.stages() {
+        if let Some(standing) = served::standing(cx, target).await? {
+            return Ok(Some((target, standing)));
+        }
+    }
+    Ok(None)
 }
 
 /// Moves the API and the schedule to the aliases. Callers notice no change.
@@ -40,7 +52,7 @@ pub(super) async fn run(
     args: &UpArgs,
     signals: &Signals,
 ) -> Result<(Tally, ExitStatus)> {
-    let Some(standing) = served::standing(cx, &session.facts.api).await? else {
+    let Some((target, standing)) = standing(cx, session).await? else {
         return Ok((Tally::default(), ExitStatus::Done));
     };
     cx.sink().notice("the API invokes the authorizer function and not its alias: first it is moved to the alias, with the current code and settings");
@@ -52,7 +64,7 @@ pub(super) async fn run(
                 settle: Duration::ZERO,
                 ..args.requests.clone()
             };
-            prove(session, cx, &once, None, &Before::default())
+            prove(session, cx, target, &once, &Before::default())
                 .await?
                 .requires_rollback()
                 .next()
@@ -63,7 +75,7 @@ pub(super) async fn run(
         &session.config,
         &session.facts,
         &session.package,
-        standing,
+        (target, standing),
         &session.publication,
     );
     let mut observation = observe(&nodes, cx)
@@ -75,13 +87,14 @@ pub(super) async fn run(
     let mut tally = outcome.tally;
     if status == ExitStatus::Done && is_well {
         let cx = session.cx.fresh();
-        if let Some(found) = served::unverified(&cx, &session.facts.api).await? {
+        if let Some(found) = served::unverified(&cx, target).await? {
+            let found = vec![(target.clone(), found)];
             status = verify(session, &cx, args, signals, found, None).await?;
             tally.failed += usize::from(status == ExitStatus::Failed);
         }
     }
     // The functions change next, which takes minutes.
-    leave_api(cx, &session.facts.api).await;
+    leave_api(cx, target).await;
     Ok((tally, status))
 }
 

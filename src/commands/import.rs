@@ -47,7 +47,7 @@ pub(super) async fn run(global: &Global, args: &ImportArgs, sink: Sink) -> Resul
     let caller = caller(&aws).await?;
     ensure_place(&config.place, &aws, &caller)?;
     let names = names(config.stack.as_str(), &aws, &caller);
-    let cx = Context::new(aws, names, config.tags.clone(), None, sink);
+    let cx = Context::new(aws, names, config.tags.clone(), Vec::new(), sink);
     super::existing::ensure_managed(&cx).await?;
     let subject = Subject {
         vpc: choose(&cx, args).await?,

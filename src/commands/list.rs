@@ -175,7 +175,13 @@ async fn of_region(
     let mut rows = Vec::new();
     for (name, found) in stacks.found {
         let names = names(&name, aws, caller);
-        let cx = Context::new(aws.clone(), names, BTreeMap::new(), None, sink.clone());
+        let cx = Context::new(
+            aws.clone(),
+            names,
+            BTreeMap::new(),
+            Vec::new(),
+            sink.clone(),
+        );
         let (row, unknown) = row(&cx, found, &api_names).await?;
         rows.push(row);
         notices.extend(unknown);

@@ -8,11 +8,10 @@ use crate::kind::Kind;
 use crate::resource::{Context, Output, cache_group};
 use crate::stack;
 
-/// The outputs of a stack with resources of these ids, as far as they are known. `target`: the API it is attached to.
+/// The outputs of a stack with resources of these ids, as far as they are known.
 pub(super) fn outputs(
     cx: &Context,
     ids: impl Iterator<Item = LogicalId>,
-    target: Option<&ApiTarget>,
 ) -> Vec<(&'static str, String)> {
     let mut outputs = Vec::new();
     let cache = [Kind::Cache, Kind::ServerlessCache]
@@ -25,7 +24,14 @@ pub(super) fn outputs(
         let engine = engine.map(|(name, version)| describe(name, version));
         outputs.extend(engine.map(|engine| ("redis_engine", engine)));
     }
-    outputs.extend(target.map(|target| ("invoke_url", invoke_url(cx, target))));
+    outputs.extend(
+        cx.api()
+            .map(|target| ("invoke_url", invoke_url(cx, target))),
+    );
+    if cx.stages().len() > 1 {
+        let urls = cx.stages().iter().map(|target| invoke_url(cx, target));
+        outputs.push(("invoke_urls", urls.collect::<Vec<_>>().join(", ")));
+    }
     let ips = public_ips(cx, ids).join(", ");
     if !ips.is_empty() {
         outputs.push(("nat_public_ip", ips));

@@ -31,13 +31,24 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let cx = super::session::connect(global, 1, sink).await?;
     let stack = &cx.names().stack;
     let scope = super::down::scope(&cx).await?;
-    let targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
+    let mut targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
     if targets.is_empty() {
         super::existing::ensure_exists(&cx).await?;
         return Err(
             Error::refused(format!("stack {stack} is attached to no API"))
                 .with_code(Code::StackNotFound),
         );
+    }
+    if let Some(stage) = &args.stage {
+        let all: Vec<_> = targets.iter().map(|target| &*target.stage).collect();
+        let text = format!(
+            "--stage {stage}: the stack is attached to {}",
+            all.join(", ")
+        );
+        targets.retain(|target| target.stage == *stage);
+        if targets.is_empty() {
+            return Err(Error::usage(text));
+        }
     }
     announce(global, cx.sink(), scope.clone(), false);
     let way = args
@@ -46,7 +57,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
         .map_or(RollbackTarget::BeforeUs, RollbackTarget::Deployment);
     if targets.len() > 1 && args.to.is_some() {
         return Err(Error::usage(format!(
-            "stack {stack} is attached to {} stages, and --to names a deployment of one",
+            "stack {stack} is attached to {} stages, and --to names a deployment of one: give --stage",
             targets.len()
         )));
     }
@@ -61,6 +72,8 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     // If the user names a deployment, the functions' version is not the problem.
     let functions = match way {
         RollbackTarget::Deployment(_) => Vec::new(),
+        // The other stages need their version.
+        _ if args.stage.is_some() => Vec::new(),
         _ => {
             let asks = served::refuse_keyless(&cx, &targets).await?;
             function_publication::move_back(&cx, asks).await?

@@ -193,19 +193,21 @@ impl Session {
                 if let (true, Ok(all)) = (is_missing, api_gateway::all(&aws).await) {
                     text.push_str(&preflight::other_api(&config.api.selector, &all));
                 }
-                let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
+                let cx = Context::new(aws, names, BTreeMap::new(), Vec::new(), sink);
                 let mut findings = vec![Finding::new(Code::ApiNotFound, text)];
                 findings.extend(without_api(&cx, &config).await?);
                 return Err(refusal_with(Code::ApiNotFound, &findings));
             }
         };
         suit(global, &mut config, api.protocol)?;
-        let target = api.api().stage(&*config.api.stage);
+        let stages = config.api.stages.iter();
+        let stages: Vec<_> = stages.map(|stage| api.api().stage(&**stage)).collect();
+        let target = api.api().stage(config.api.stage());
         let cx = Context::new(
             aws,
             names.clone(),
             config.tags.clone(),
-            Some(target.clone()),
+            stages.clone(),
             sink,
         );
         super::existing::ensure_managed(&cx).await?;
@@ -239,12 +241,13 @@ impl Session {
             had_kms_key: had_kms_key(&cx).await?,
             ..cx.options().clone()
         });
-        let base_paths = base_paths(&cx, &config, &target).await?;
+        let base_paths = base_paths(&cx, &config, &stages).await?;
         let facts = Facts {
             base_paths,
             dns_suffix: cx.aws().dns_suffix.clone(),
             names,
             api: target,
+            more_stages: stages.into_iter().skip(1).collect(),
             zones,
             endpoint_subnets,
             own_vpc,
@@ -354,19 +357,19 @@ impl Session {
 
     /// What a change works on.
     pub(super) fn scope(&self) -> Scope {
-        let api = ScopeApi {
+        let api = |target: &ApiTarget| ScopeApi {
             id: self.api.id.clone(),
             protocol: self.api.protocol.as_str(),
             name: Some(self.api.name.clone()),
-            stage: self.facts.api.stage.clone(),
+            stage: target.stage.clone(),
         };
-        scope(&self.cx, vec![api])
+        scope(&self.cx, self.facts.stages().map(api).collect())
     }
 
     /// The outputs of the stack.
     pub(super) fn outputs(&self) -> Vec<(&'static str, String)> {
         let ids = self.nodes.iter().map(|node| node.id());
-        outputs::outputs(&self.cx, ids, Some(&self.facts.api))
+        outputs::outputs(&self.cx, ids)
     }
 }
 
@@ -397,18 +400,25 @@ pub(super) async fn connect(global: &Global, parallelism: u16, sink: Sink) -> Re
     let caller = caller(&aws).await?;
     ensure_place(&place, &aws, &caller)?;
     let names = names(stack.as_str(), &aws, &caller);
-    Ok(Context::new(aws, names, BTreeMap::new(), None, sink))
+    Ok(Context::new(aws, names, BTreeMap::new(), Vec::new(), sink))
 }
 
-/// The same context, for the API that the stack has a record of, if there is one. With several, the first one by id.
+/// The same context, for the API that the stack has a record of, if there is one, with its stages. With several APIs, the first
+/// one by id.
 pub(super) async fn attached(cx: &Context) -> Result<Context> {
-    let target = record::targets(cx).await?.into_iter().next();
+    let targets = record::targets(cx).await?;
+    let first = targets.first().cloned();
+    let is_of_first = |target: &ApiTarget| {
+        let first = first.as_ref();
+        first.is_some_and(|first| first.api() == target.api())
+    };
+    let stages = targets.into_iter().filter(is_of_first).collect();
     let (aws, names) = (cx.aws().clone(), cx.names().clone());
     Ok(Context::new(
         aws,
         names,
         BTreeMap::new(),
-        target,
+        stages,
         cx.sink().clone(),
     ))
 }
@@ -549,18 +559,19 @@ async fn secrets(cx: &Context, config: &Config) -> Result<BTreeMap<&'static str,
 async fn base_paths(
     cx: &Context,
     config: &Config,
-    target: &ApiTarget,
+    stages: &[ApiTarget],
 ) -> Result<BTreeMap<String, Vec<String>>> {
-    if target.protocol != Protocol::Http {
+    let of_http = stages.iter().find(|stage| stage.protocol == Protocol::Http);
+    let Some(target) = of_http else {
         return Ok(BTreeMap::new());
-    }
+    };
     let routes = optional(api_gateway::methods(cx, target.api()).await)?.unwrap_or_default();
     if !routes.iter().any(|route| route.path == DEFAULT_ROUTE) {
         return Ok(BTreeMap::new());
     }
     let notice = match domains::ways(cx, &target.id).await {
         Ok(ways) => {
-            let found = domains::base_paths(&ways.mappings, target);
+            let found = domains::base_paths(&ways.mappings, stages);
             if stack::fits(config, &found) {
                 return Ok(found);
             }

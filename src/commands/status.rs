@@ -57,7 +57,6 @@ pub(super) struct Seen {
     pub(super) cx: Context,
     /// What they were compared with; `None` if the run has no configuration.
     pub(super) config: Option<Config>,
-    target: Option<ApiTarget>,
     pub(super) items: Vec<Item>,
     outputs: Vec<(&'static str, String)>,
     notices: Vec<String>,
@@ -90,7 +89,6 @@ async fn of_configuration(global: &Global, sink: Sink) -> Result<Seen> {
     notices.extend(preflight::engine_support(&plan.items, &session.config));
     Ok(Seen {
         outputs: session.outputs(),
-        target: Some(session.facts.api),
         cx: session.cx,
         config: Some(session.config),
         items: plan.items,
@@ -115,7 +113,7 @@ async fn of_account(global: &Global, sink: Sink, why: &str) -> Result<Seen> {
     let mut notices = vec![format!("drift is not known: {why}")];
     notices.extend(observation.unmanaged.iter().map(left_alone));
     let more = record::targets(&cx).await?;
-    let more = more.iter().filter(|target| Some(*target) != cx.api());
+    let more = more.iter().filter(|target| !cx.stages().contains(target));
     notices.extend(more.map(|target| {
         format!(
             "the stack is also attached to stage {} of API {}, which is not shown",
@@ -132,7 +130,7 @@ async fn of_account(global: &Global, sink: Sink, why: &str) -> Result<Seen> {
         cx.set_output(&found.id, found.output.clone());
     }
     let ids = items.iter().map(|found| found.id.clone());
-    let outputs = outputs::outputs(&cx, ids, cx.api());
+    let outputs = outputs::outputs(&cx, ids);
     let item = |found: Identity| Item {
         id: found.id,
         action: Action::None,
@@ -143,7 +141,6 @@ async fn of_account(global: &Global, sink: Sink, why: &str) -> Result<Seen> {
     };
     Ok(Seen {
         config: None,
-        target: cx.api().cloned(),
         items: items.into_iter().map(item).collect(),
         outputs,
         notices,
@@ -192,11 +189,9 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
             "the limit of concurrent executions of Lambda is not known: {error}"
         )),
     }
-    let (mut verified, mut rows, mut api) = (None, Vec::new(), None);
-    let (mut verification, mut ways) = ((None, None), Vec::new());
-    let mut is_rolled_back = false;
-    if let Some(target) = &seen.target {
-        match optional(api_gateway::methods(cx, target.api()).await)? {
+    let (mut stages, mut ways) = (Vec::new(), Vec::new());
+    if let Some(api) = cx.api() {
+        match optional(api_gateway::methods(cx, api.api()).await)? {
             Some(drafted) => {
                 if let Some(config) = config {
                     let (unmatched, noted) = preflight::patterns(config, &drafted);
@@ -205,40 +200,20 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                 }
                 let unrecorded = lost_record::of_recorded(cx).await?;
                 notices.extend(unrecorded.iter().map(Unrecorded::notice));
-                if let Some(deployment) = rollback::missing_target(cx, target).await? {
-                    notices.push(format!(
-                        "deployment {deployment}, to which `rollback` returns stage {}, no longer exists: another user deleted it",
-                        target.stage
-                    ));
+                for target in cx.stages() {
+                    let at = (target, config.as_ref(), drafted.as_slice());
+                    let attached = attached_to(cx, at, &mut notices, &mut faults).await?;
+                    let (found, unknown) = doors(cx, target, &attached.methods).await?;
+                    for way in found {
+                        if !ways.contains(&way) {
+                            ways.push(way);
+                        }
+                    }
+                    notices.extend(unknown);
+                    stages.push(attached);
                 }
-                is_rolled_back = rollback::is_rolled_back(cx, target).await?;
-                verified = served::is_verified(cx, target).await?;
-                if let Some(Err(found)) = &verified {
-                    notices.push(format!(
-                        "not verified: no run has recorded that the API answers real requests as expected with {}: run `threescale-gw up`",
-                        found.describe(&target.stage)
-                    ));
-                }
-                let stage = api_gateway::stage(cx, target).await?;
-                if let (Some(Ok(())), Some(stage)) = (&verified, &*stage) {
-                    verification = record::verification(cx, target, &stage.deployment_id).await?;
-                }
-                match stage.is_some() {
-                    true => rows = methods(cx, target, config.as_ref(), &drafted).await?,
-                    false => faults.push(preflight::missing_stage(cx, target).await),
-                }
-                let (found, unknown) = doors(cx, target, &rows).await?;
-                ways = found;
-                notices.extend(unknown);
-                let stage = (*stage)
-                    .as_ref()
-                    .filter(|_| target.protocol != Protocol::Rest);
-                api = Some(Attached {
-                    target: target.clone(),
-                    deploys_automatically: stage.map(|stage| stage.deploys_automatically),
-                });
             }
-            None => notices.push(format!("API {} no longer exists", target.id)),
+            None => notices.push(format!("API {} no longer exists", api.id)),
         }
     }
     let mut outputs = seen.outputs;
@@ -252,19 +227,60 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         lock: lock::holder(cx).await?.map(|holder| holder.describe()),
         expiry: stack_expiry::read(cx).await?,
         items: seen.items,
-        is_rolled_back,
         observes: function_publication::observes(cx).await?,
-        api,
-        verified: verified.map(|verified| verified.is_ok()),
-        verified_at: verification.0,
-        verified_by: verification.1,
+        stages,
         costs: Some(prices::of_account(&billed(cx).await?)),
         doors: ways,
-        methods: rows,
         outputs,
         notices,
         faults,
         self_test,
+    })
+}
+
+/// What there is to say about a stage. `drafted`: the methods of the API's draft.
+async fn attached_to(
+    cx: &Context,
+    (target, config, drafted): (&ApiTarget, Option<&Config>, &[api_gateway::Method]),
+    notices: &mut Vec<String>,
+    faults: &mut Vec<String>,
+) -> Result<Attached> {
+    if let Some(deployment) = rollback::missing_target(cx, target).await? {
+        notices.push(format!(
+            "deployment {deployment}, to which `rollback` returns stage {}, no longer exists: another user deleted it",
+            target.stage
+        ));
+    }
+    let verified = served::is_verified(cx, target).await?;
+    if let Some(Err(found)) = &verified {
+        notices.push(format!(
+            "not verified: no run has recorded that the API answers real requests as expected with {}: run `threescale-gw up`",
+            found.describe(&target.stage)
+        ));
+    }
+    let stage = api_gateway::stage(cx, target).await?;
+    let mut verification = (None, None);
+    if let (Some(Ok(())), Some(stage)) = (&verified, &*stage) {
+        verification = record::verification(cx, target, &stage.deployment_id).await?;
+    }
+    let methods = match stage.is_some() {
+        true => methods(cx, target, config, drafted).await?,
+        false => {
+            faults.push(preflight::missing_stage(cx, target).await);
+            Vec::new()
+        }
+    };
+    let stage = (*stage)
+        .as_ref()
+        .filter(|_| target.protocol != Protocol::Rest);
+    Ok(Attached {
+        target: target.clone(),
+        deploys_automatically: stage.map(|stage| stage.deploys_automatically),
+        is_rolled_back: rollback::is_rolled_back(cx, target).await?,
+        verified: verified.map(|verified| verified.is_ok()),
+        verified_at: verification.0,
+        verified_by: verification.1,
+        methods,
     })
 }
 

@@ -142,7 +142,7 @@ async fn remove_left_locks(looked: &Looked, cancel: &CancelToken, sink: &Sink) {
 
 fn context(aws: &Aws, caller: &CallerIdentity, stack: &str, sink: Sink) -> Context {
     let names = names(stack, aws, caller);
-    Context::new(aws.clone(), names, BTreeMap::new(), None, sink)
+    Context::new(aws.clone(), names, BTreeMap::new(), Vec::new(), sink)
 }
 
 async fn sweep_all(

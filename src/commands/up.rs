@@ -16,7 +16,9 @@ use super::input::load;
 use super::outputs;
 use super::session::{Session, look_failed, refuse};
 use super::signals::Signals;
-use super::verification::{Baseline, failed, verify, verify_without_aws};
+use super::verification::{
+    Baseline, UnverifiedStage, failed, unverified, verify, verify_without_aws,
+};
 use super::walk::apply;
 use crate::action::Action;
 use crate::aws::{AwsError, Class};
@@ -34,15 +36,14 @@ use crate::lock::{self, ApiLocks, Lock};
 use crate::notice::NoticeCode;
 use crate::plan_file::{self, PlanFile};
 use crate::report::style::Style;
-use crate::resource::api_attachment::automatic;
-use crate::resource::api_attachment::served::{self, Unverified};
+use crate::resource::api_attachment::served::Unverified;
+use crate::resource::api_attachment::{automatic, stages};
 use crate::resource::parameter::KMS_KEY;
 use crate::resource::{
     Context, ResourceError, RunOptions, api_authorizer, function, function_publication, iam_role,
     stack_expiry,
 };
 use crate::responses::LimitStatus;
-use crate::verify::Before;
 use crate::{preflight, report};
 
 /// Runs `up`.
@@ -107,17 +108,17 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         lock::remove_left(&session.cx, &signals.cancel).await?;
         session.proof.ensure_passed(&session.cx).await?;
         let mut ending = nothing(&session, global, &first.0, began);
-        let target = &session.facts.api;
         // The same applies to a run that was killed after its deployment, which was then never verified.
-        if let Some(found) = served::unverified(&session.cx, target)
-            .await?
-            .filter(|_| !args.no_verify)
-        {
-            let text = found.describe(&target.stage);
-            session
-                .cx
-                .sink()
-                .notice(format!("{text} was not verified: this run verifies it"));
+        let unverified = match args.no_verify {
+            true => Vec::new(),
+            false => unverified(&session, &session.cx).await?,
+        };
+        if !unverified.is_empty() {
+            for (target, found) in &unverified {
+                let text = found.describe(&target.stage);
+                let sink = session.cx.sink();
+                sink.notice(format!("{text} was not verified: this run verifies it"));
+            }
             signals.enter_critical_section();
             let cx = session.cx.fresh();
             let lock = Lock::take_within(&cx, &signals.cancel, args.change.patience()).await?;
@@ -376,8 +377,15 @@ async fn work(
         }
     }
     if status == ExitStatus::Done {
-        let before = baseline.as_ref().map(|baseline| &baseline.before);
-        status = match finish(session, &session.cx.fresh(), args, signals, before).await {
+        status = match finish(
+            session,
+            &session.cx.fresh(),
+            args,
+            signals,
+            baseline.as_ref(),
+        )
+        .await
+        {
             Err(error) => {
                 let source = error.cause::<ResourceError>().and_then(ResourceError::aws);
                 expired = rejected(source.or_else(|| error.cause::<AwsError>()));
@@ -395,12 +403,14 @@ async fn work(
         };
         outcome.tally.failed += usize::from(status == ExitStatus::Failed);
     }
-    let target = &session.facts.api;
-    // Only a notice: what failed is reported.
-    if status != ExitStatus::Done
-        && let Ok(true) = automatic::is_left_frozen(&session.cx.fresh(), target).await
-    {
-        cx.sink().notice(automatic::left_frozen(target));
+    if status != ExitStatus::Done {
+        // Only notices: what failed is reported.
+        let cx = session.cx.fresh();
+        for target in session.facts.stages() {
+            if let Ok(true) = automatic::is_left_frozen(&cx, target).await {
+                cx.sink().notice(automatic::left_frozen(target));
+            }
+        }
     }
     if let (Some(baseline), Some(cause)) = (&baseline, &expired)
         && session.publication.is_made()
@@ -423,46 +433,28 @@ async fn finish(
     cx: &Context,
     args: &UpArgs,
     signals: &Signals,
-    before: Option<&Before>,
+    baseline: Option<&Baseline>,
 ) -> Result<ExitStatus> {
     let target = &session.facts.api;
-    let mut unverified = served::unverified(cx, target).await?;
+    let mut found = unverified(session, cx).await?;
     let mut cx = cx.clone();
-    // The stage may have to be moved back.
-    let may_move = !args.no_verify
-        && unverified
-            .as_ref()
-            .is_some_and(|found| found.is_new_deployment);
+    // The stages may have to be moved back.
+    let may_move = !args.no_verify && found.iter().any(|(_, found)| found.is_new_deployment);
     if may_move && cx.enter_api(target).await? {
         cx = cx.fresh();
-        unverified = served::unverified(&cx, target).await?;
+        found = unverified(session, &cx).await?;
     }
-    if let Some(found) = unverified.filter(|_| !args.no_verify) {
-        let status = verify(session, &cx, args, signals, found, before).await?;
+    if !args.no_verify && !found.is_empty() {
+        let status = verify(session, &cx, args, signals, found, baseline).await?;
         if status != ExitStatus::Done {
             return Ok(status);
         }
     }
-    // A stage that a rollback has moved away from this stack's deployment stays as it is.
-    if automatic::serves_frozen(&cx.fresh(), target).await? {
-        cx.enter_api(target).await?;
-        let is_ours = |uri: &str| api_authorizer::is_ours(&cx, uri);
-        let published = automatic::thaw(&cx, target, is_ours).await?;
-        if !published.is_empty() {
-            let text = format!(
-                "automatic deployment of stage {} is on again, which published changes of others: {}",
-                target.stage,
-                published.join("; ")
-            );
-            cx.sink().notice(text);
-            if !args.no_verify {
-                let version = function_publication::live_version(&cx.fresh()).await?;
-                let again = Unverified::again(version);
-                let status = verify(session, &cx.fresh(), args, signals, again, before).await?;
-                if status != ExitStatus::Done {
-                    return Ok(status);
-                }
-            }
+    let again = thaw(session, &cx).await?;
+    if !args.no_verify && !again.is_empty() {
+        let status = verify(session, &cx.fresh(), args, signals, again, baseline).await?;
+        if status != ExitStatus::Done {
+            return Ok(status);
         }
     }
     handover::leave_api(&cx, target).await;
@@ -482,13 +474,42 @@ async fn finish(
         .map_err(|(id, error)| look_failed(&id, error))?;
     observation.found.clear();
     let (_, status) = apply(&plan(observation), &cx, &signals.cancel).await;
-    let cx = session.cx.fresh();
-    let unverified = served::unverified(&cx, target).await?;
-    let unverified = unverified.filter(|found| !found.is_new_deployment && !args.no_verify);
-    match unverified.filter(|_| status == ExitStatus::Done) {
-        Some(found) => verify(session, &cx, args, signals, found, before).await,
-        None => Ok(status),
+    if status != ExitStatus::Done || args.no_verify {
+        return Ok(status);
     }
+    let cx = session.cx.fresh();
+    let mut found = unverified(session, &cx).await?;
+    found.retain(|(_, found)| !found.is_new_deployment);
+    match found.is_empty() {
+        true => Ok(status),
+        false => verify(session, &cx, args, signals, found, baseline).await,
+    }
+}
+
+/// Turns the automatic deployment of the stages on again that serve this stack's authorizer: one that a rollback has moved
+/// away from it stays as it is. Returns the stages on which this has published changes of others.
+async fn thaw(session: &Session, cx: &Context) -> Result<Vec<UnverifiedStage>> {
+    let mut again = Vec::new();
+    for target in session.facts.stages() {
+        if !stages::serves_frozen(&cx.fresh(), target).await? {
+            continue;
+        }
+        cx.enter_api(target).await?;
+        let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
+        let published = automatic::thaw(cx, target, is_ours).await?;
+        if published.is_empty() {
+            continue;
+        }
+        let text = format!(
+            "automatic deployment of stage {} is on again, which published changes of others: {}",
+            target.stage,
+            published.join("; ")
+        );
+        cx.sink().notice(text);
+        let version = function_publication::live_version(&cx.fresh()).await?;
+        again.push((target.clone(), Unverified::again(version)));
+    }
+    Ok(again)
 }
 
 /// Whether the live version serves a former deployment, too. That can also be the version of the former deployment.

@@ -4,6 +4,7 @@ use super::session::Session;
 use super::signals::Signals;
 use super::verify::{Requests, prove};
 use crate::action::Action;
+use crate::api_gateway::ApiTarget;
 use crate::aws::AwsError;
 use crate::cancel::StopReason;
 use crate::cli::UpArgs;
@@ -15,43 +16,71 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::notice::NoticeCode;
 use crate::report;
-use crate::resource::Context;
 use crate::resource::api_attachment::restore::withdraw;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::function_publication::{self, MovedBack};
+use crate::resource::{Context, ResourceError};
 use crate::verify::{Before, Fault, Report, Row};
 
-/// Verifies the API after a change, and moves the stage and the alias back if callers are affected. `before`: how the API
+/// A stage, and what it serves that is not verified.
+pub(super) type UnverifiedStage = (ApiTarget, Unverified);
+
+/// What the stages of the session serve that no run has verified.
+pub(super) async fn unverified(session: &Session, cx: &Context) -> Result<Vec<UnverifiedStage>> {
+    let mut found = Vec::new();
+    for target in session.facts.stages() {
+        let unverified = served::unverified(cx, target).await?;
+        found.extend(unverified.map(|unverified| (target.clone(), unverified)));
+    }
+    Ok(found)
+}
+
+/// Verifies stages after a change, and moves them and the alias back if callers of one are affected. `baseline`: how the API
 /// answered before; unknown if an earlier run made the change.
 pub(super) async fn verify(
     session: &Session,
     cx: &Context,
     args: &UpArgs,
     signals: &Signals,
-    found: Unverified,
-    before: Option<&Before>,
+    found: Vec<UnverifiedStage>,
+    baseline: Option<&Baseline>,
 ) -> Result<ExitStatus> {
-    let before = match before {
-        Some(before) => before.clone(),
-        None => {
-            let (open, known) = served::before(cx, &session.facts.api).await?;
-            Before::known(open, known)
-        }
-    };
-    let report = tokio::select! {
-        report = prove(session, cx, &args.requests, None, &before) => report?,
-        // No result is recorded, so the next run verifies again.
-        stop = signals.cancel.stopped() => return Ok(match stop {
-            StopReason::Interrupted => ExitStatus::Interrupted,
-            StopReason::TimedOut => ExitStatus::Partial,
-        }),
-    };
     let sink = cx.sink();
-    sink.emit(Event::Verified(report.clone()));
-    let worst = told(report.requires_rollback());
+    let mut verified = Vec::new();
+    let mut worst = Vec::new();
+    for (target, unverified) in &found {
+        let before = match baseline.and_then(|baseline| baseline.before(target)) {
+            Some(before) => before.clone(),
+            None => {
+                let (open, known) = served::before(cx, target).await?;
+                Before::known(open, known)
+            }
+        };
+        let report = tokio::select! {
+            report = prove(session, cx, target, &args.requests, &before) => report?,
+            // No result is recorded, so the next run verifies again.
+            stop = signals.cancel.stopped() => return Ok(match stop {
+                StopReason::Interrupted => ExitStatus::Interrupted,
+                StopReason::TimedOut => ExitStatus::Partial,
+            }),
+        };
+        sink.emit(Event::Verified(report.clone()));
+        worst.extend(told(report.requires_rollback()));
+        if !worst.is_empty() {
+            break;
+        }
+        verified.push((target, unverified, report));
+    }
     if worst.is_empty() {
-        return unharmed(session, cx, &report, found).await;
+        let mut status = ExitStatus::Done;
+        for (target, unverified, report) in verified {
+            let of_stage = unharmed(cx, target, &report, unverified.clone()).await?;
+            if of_stage != ExitStatus::Done {
+                status = of_stage;
+            }
+        }
+        return Ok(status);
     }
     let back = go_back(session, cx, &found).await;
     let text = format!(
@@ -63,51 +92,59 @@ pub(super) async fn verify(
     Ok(failed(sink, attachment(), text, Some(hint.to_owned())))
 }
 
-/// Undoes what did not pass verification: a new deployment, a new version, or both. Returns the results as sentences.
-async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<String> {
-    let stage = &session.facts.api.stage;
+/// Undoes what did not pass verification: new deployments, a new version, or both. Returns the results as sentences.
+async fn go_back(session: &Session, cx: &Context, found: &[UnverifiedStage]) -> Vec<String> {
     let mut told = Vec::new();
-    if found.is_new_deployment {
-        // The stage first: a version that serves both deployments stays in place during the move.
-        told.push(
-            match roll_back(cx, &session.facts.api, &RollbackTarget::Previous).await {
-                Ok(RolledBack::Moved { to, .. }) => {
-                    let moved = format!("stage {stage} is rolled back to deployment {to}");
-                    match withdraw(cx, &session.facts.api).await {
-                        Ok(true) => {
-                            format!("{moved} and deploys automatically again, without the authorizer")
-                        }
-                        Ok(false) => moved,
-                        Err(error) => format!("{moved}; the routes could not be restored: {error}"),
-                    }
-                }
-                Ok(RolledBack::RoutesRestored { routes }) => {
-                    format!("{routes} routes of stage {stage} are restored")
-                }
-                Ok(
-                    RolledBack::NotOurs { deployment } | RolledBack::OthersWithOurs { deployment },
-                ) => format!(
-                    "stage {stage} serves deployment {deployment}, which another user published since, and stays unchanged"
-                ),
-                Ok(RolledBack::Gone { to, .. }) => format!(
-                    "the previous deployment {to} of stage {stage} no longer exists, so the stage stays unchanged"
-                ),
-                Ok(RolledBack::NoFormer { .. } | RolledBack::NoStage) => {
-                    format!("stage {stage} has no previous deployment and stays unchanged")
-                }
-                Err(error) => format!("stage {stage} could not be moved back: {error}"),
-            },
-        );
+    let mut is_moved = false;
+    // The stages first: a version that serves both deployments stays in place during the move.
+    for (target, _) in found.iter().filter(|(_, found)| found.is_new_deployment) {
+        let moved = roll_back(cx, target, &RollbackTarget::Previous).await;
+        is_moved |= matches!(moved, Ok(RolledBack::Moved { .. }));
+        told.push(moved_back(&target.stage, moved));
     }
-    if found.is_new_version {
+    if is_moved {
+        match withdraw(cx, &session.facts.api).await {
+            Ok(true) => told.push(
+                "the routes are restored, and automatic deployment is on again, without the authorizer"
+                    .to_owned(),
+            ),
+            Ok(false) => {}
+            Err(error) => told.push(format!("the routes could not be restored: {error}")),
+        }
+    }
+    if found.iter().any(|(_, found)| found.is_new_version) {
         // What is not known counts as refused: then every moment is one of a mode.
-        let asks = served::refuse_keyless(cx, [&session.facts.api]).await;
+        let asks = served::refuse_keyless(cx, session.facts.stages()).await;
         match function_publication::move_back(cx, asks.unwrap_or(true)).await {
             Ok(moved) => told.extend(moved.iter().map(MovedBack::describe)),
             Err(error) => told.push(format!("the alias could not be moved back: {error}")),
         }
     }
     told
+}
+
+/// What became of a stage that was to be moved back.
+fn moved_back(stage: &str, moved: std::result::Result<RolledBack, ResourceError>) -> String {
+    match moved {
+        Ok(RolledBack::Moved { to, .. }) => {
+            format!("stage {stage} is rolled back to deployment {to}")
+        }
+        Ok(RolledBack::RoutesRestored { routes }) => {
+            format!("{routes} routes of stage {stage} are restored")
+        }
+        Ok(RolledBack::NotOurs { deployment } | RolledBack::OthersWithOurs { deployment }) => {
+            format!(
+                "stage {stage} serves deployment {deployment}, which another user published since, and stays unchanged"
+            )
+        }
+        Ok(RolledBack::Gone { to, .. }) => format!(
+            "the previous deployment {to} of stage {stage} no longer exists, so the stage stays unchanged"
+        ),
+        Ok(RolledBack::NoFormer { .. } | RolledBack::NoStage) => {
+            format!("stage {stage} has no previous deployment and stays unchanged")
+        }
+        Err(error) => format!("stage {stage} could not be moved back: {error}"),
+    }
 }
 
 /// The failed rows, as text.
@@ -123,12 +160,12 @@ fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
 /// Ends a verification that found nothing that affects callers. Success is recorded only if every request got a
 /// response, so that a later run repeats the requests that this one could not make.
 async fn unharmed(
-    session: &Session,
     cx: &Context,
+    target: &ApiTarget,
     report: &Report,
     found: Unverified,
 ) -> Result<ExitStatus> {
-    let (sink, target) = (cx.sink(), &session.facts.api);
+    let sink = cx.sink();
     let refused = told(
         report
             .rows
@@ -178,21 +215,27 @@ pub(super) async fn verify_without_aws(
     baseline: &Baseline,
     cause: &AwsError,
 ) -> ExitStatus {
-    let (sink, stage) = (session.cx.sink(), &session.facts.api.stage);
+    let sink = session.cx.sink();
     let settle = args.requests.settle;
-    let report = tokio::select! {
-        report = baseline.requests.send(sink, settle, &baseline.before, true) => report,
-        _ = signals.cancel.stopped() => Report::default(),
-    };
-    sink.emit(Event::Verified(report.clone()));
-    let worst = told(report.requires_rollback());
-    let result = match (worst.is_empty(), &report.skipped) {
-        (_, Some(_)) => String::new(),
-        (true, None) => {
+    let (mut worst, mut is_skipped, mut stages) = (Vec::new(), false, Vec::new());
+    for (target, requests, before) in &baseline.stages {
+        let report = tokio::select! {
+            report = requests.send(sink, settle, before, true) => report,
+            _ = signals.cancel.stopped() => Report::default(),
+        };
+        sink.emit(Event::Verified(report.clone()));
+        worst.extend(told(report.requires_rollback()));
+        is_skipped |= report.skipped.is_some();
+        stages.push(target.stage.as_str());
+    }
+    let stage = stages.join(", ");
+    let result = match (worst.is_empty(), is_skipped) {
+        (_, true) => String::new(),
+        (true, false) => {
             "; the requests, which need no credentials, found nothing that affects callers"
                 .to_owned()
         }
-        (false, None) => format!(
+        (false, false) => format!(
             "; the requests, which need no credentials, found: {}; the stage could not be moved back",
             shortened(&worst)
         ),
@@ -207,10 +250,9 @@ pub(super) async fn verify_without_aws(
     ExitStatus::Partial
 }
 
-/// The requests of a verification, and how the API answered before the change.
+/// The requests of a verification for each stage, and how the API answered before the change.
 pub(super) struct Baseline {
-    pub requests: Requests,
-    pub before: Before,
+    stages: Vec<(ApiTarget, Requests, Before)>,
 }
 
 impl Baseline {
@@ -229,12 +271,23 @@ impl Baseline {
         if args.no_verify || !plan.items.iter().any(changes) {
             return Ok(None);
         }
-        let requests = Requests::prepare(session, cx, &args.requests, None).await?;
-        let before = tokio::select! {
-            before = requests.ask_before(cx) => before?,
-            _ = signals.cancel.stopped() => return Ok(None),
-        };
-        Ok(Some(Self { requests, before }))
+        let mut stages = Vec::new();
+        for target in session.facts.stages() {
+            let requests = Requests::prepare(session, cx, target, &args.requests, None).await?;
+            let before = tokio::select! {
+                before = requests.ask_before(cx) => before?,
+                _ = signals.cancel.stopped() => return Ok(None),
+            };
+            stages.push((target.clone(), requests, before));
+        }
+        Ok(Some(Self { stages }))
+    }
+
+    /// How a stage answered.
+    fn before(&self, target: &ApiTarget) -> Option<&Before> {
+        let mut stages = self.stages.iter();
+        let (_, _, before) = stages.find(|(stage, ..)| stage == target)?;
+        Some(before)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What is verified: the API, how its methods should behave, and how its callers send their credentials.
 
-use super::existing;
 use super::session::Session;
 use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::config::{Credentials, Mode};
@@ -28,15 +27,19 @@ pub(super) struct VerifiedApi {
 }
 
 impl VerifiedApi {
-    /// As the configuration says.
-    pub(super) async fn of_configuration(session: &Session, cx: &Context) -> Result<Self> {
-        let (config, target) = (&session.config, &session.facts.api);
+    /// As the configuration says for this stage.
+    pub(super) async fn of_configuration(
+        session: &Session,
+        cx: &Context,
+        target: &ApiTarget,
+    ) -> Result<Self> {
+        let config = &session.config;
         let answers = responses::look(cx, target, &config.api.responses).await?;
         let has_reasons = answers.managed.contains_key(ACCESS_DENIED);
         Ok(Self {
             target: target.clone(),
             api: session.api.clone(),
-            methods: meant(session, cx).await?,
+            methods: meant(session, cx, target).await?,
             credentials: config.threescale.credentials.clone(),
             has_reasons: (has_reasons && answers.write.is_empty(), has_reasons),
             denies_limits_only: (
@@ -50,13 +53,13 @@ impl VerifiedApi {
         })
     }
 
-    /// As the account shows it: the methods that use the authorizer should be protected, and callers send their credentials
+    /// As the account shows this stage: the methods that use the authorizer should be protected, and callers send their credentials
     /// where its settings say. Also returns what that leaves open, as notes.
-    pub(super) async fn of_account(cx: &Context) -> Result<(Self, Vec<String>)> {
-        existing::ensure_exists(cx).await?;
+    pub(super) async fn of_account(
+        cx: &Context,
+        target: &ApiTarget,
+    ) -> Result<(Self, Vec<String>)> {
         let stack = &cx.names().stack;
-        let detached = || Error::refused(format!("stack {stack} is attached to no API"));
-        let target = cx.api().ok_or_else(detached)?;
         let Some(api) = api_gateway::get(cx.aws(), target.api()).await? else {
             let text = format!("API {} of stack {stack} no longer exists", target.id);
             return Err(Error::refused(text));
@@ -74,7 +77,7 @@ impl VerifiedApi {
                 .to_owned(),
         ];
         let more = record::targets(cx).await?;
-        let more = more.iter().filter(|other| *other != target);
+        let more = more.iter().filter(|other| !cx.stages().contains(other));
         notes.extend(more.map(|other| {
             format!(
                 "the stack is also attached to stage {} of API {}, which was not verified",
@@ -121,8 +124,11 @@ impl VerifiedApi {
 }
 
 /// The expected behavior of each method of the API.
-async fn meant(session: &Session, cx: &Context) -> Result<Vec<(Method, Expectation)>> {
-    let target = &session.facts.api;
+async fn meant(
+    session: &Session,
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Vec<(Method, Expectation)>> {
     let all = api_gateway::methods(cx, target.api()).await?;
     let elsewhere = other_stacks::elsewhere(cx, target).await?;
     let authorizer = cx

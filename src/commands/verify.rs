@@ -16,7 +16,7 @@ use super::session::{Session, attached, connect};
 use super::verified_api::VerifiedApi;
 use crate::api_gateway;
 use crate::api_gateway::http::CONNECT;
-use crate::api_gateway::{Api, AuthorizationType, Method, Protocol};
+use crate::api_gateway::{Api, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::cli::{Global, RequestArgs, VerifyArgs};
 use crate::code::Code;
 use crate::error::{Error, ExitStatus, Result};
@@ -32,51 +32,90 @@ use crate::verify::{self, Before, Check, Expectation, Fault, Key, Keys, Probe, R
 /// Runs `verify`.
 pub(super) async fn run(global: &Global, args: &VerifyArgs, sink: Sink) -> Result<ExitStatus> {
     let url = args.url.as_deref();
-    let (cx, requests, notes) = match is_without_file(global) {
+    let (cx, all) = match is_without_file(global) {
         true => {
             let cx = attached(&connect(global, 10, sink).await?).await?;
             existing::ensure_managed(&cx).await?;
-            let (api, notes) = VerifiedApi::of_account(&cx).await?;
-            let requests = Requests::of(&cx, api, &args.requests, url)?;
-            (cx, requests, notes)
+            existing::ensure_exists(&cx).await?;
+            let mut all = Vec::new();
+            for target in chosen(cx.stages(), args)? {
+                let (api, notes) = VerifiedApi::of_account(&cx, target).await?;
+                all.push((Requests::of(&cx, api, &args.requests, url)?, notes));
+            }
+            (cx, all)
         }
         false => {
             let session = Session::open(global, 10, RunOptions::default(), sink).await;
             let session = session.map_err(|error| or_stack(global, error))?;
             session.observe(&session.cx).await?;
-            let target = &session.facts.api;
-            if api_gateway::stage(&session.cx, target).await?.is_none() {
-                let text = preflight::missing_stage(&session.cx, target).await;
-                return Err(Error::refused(text).with_code(Code::StageNotFound));
+            let mut all = Vec::new();
+            for target in chosen(session.cx.stages(), args)? {
+                if api_gateway::stage(&session.cx, target).await?.is_none() {
+                    let text = preflight::missing_stage(&session.cx, target).await;
+                    return Err(Error::refused(text).with_code(Code::StageNotFound));
+                }
+                let requests =
+                    Requests::prepare(&session, &session.cx, target, &args.requests, url).await?;
+                all.push((requests, Vec::new()));
             }
-            let requests = Requests::prepare(&session, &session.cx, &args.requests, url).await?;
-            (session.cx, requests, Vec::new())
+            (session.cx, all)
         }
     };
-    let mut report = requests
-        .prove(&cx, args.requests.settle, &Before::default())
-        .await?;
-    report.notes.extend(notes);
-    if report.all_forbidden {
-        judge_forbidden(&mut report, &requests.api.methods);
+    if all.is_empty() {
+        let stack = &cx.names().stack;
+        return Err(Error::refused(format!(
+            "stack {stack} is attached to no API"
+        )));
     }
     let live = function_publication::observes(&cx).await?;
-    let observes = requests.api.observes();
-    let is_other = live.is_some_and(|live| live != observes);
-    if report.skipped.is_none() && (is_other || !report.tells_of_decisions()) {
-        ask_itself(&cx, &mut report, observes).await;
+    let mut reports = Vec::new();
+    for (requests, notes) in &all {
+        let mut report = requests
+            .prove(&cx, args.requests.settle, &Before::default())
+            .await?;
+        report.notes.extend(notes.iter().cloned());
+        if report.all_forbidden {
+            judge_forbidden(&mut report, &requests.api.methods);
+        }
+        let observes = requests.api.observes();
+        let is_other = live.is_some_and(|live| live != observes);
+        if report.skipped.is_none() && (is_other || !report.tells_of_decisions()) {
+            ask_itself(&cx, &mut report, observes).await;
+        }
+        reports.push(report);
     }
     report::show(
         global,
-        |style| report::verify::table(&report, style),
-        || report.document(),
-        || report::markdown::verify(&report),
+        |style| report::verify::tables(&reports, style),
+        || verify::document(&reports),
+        || report::markdown::verify(&reports),
     );
-    Ok(if report.is_well() {
+    Ok(if reports.iter().all(Report::is_well) {
         ExitStatus::Done
     } else {
         ExitStatus::Failed
     })
+}
+
+/// The stages to verify: that of `--stage`, or all.
+fn chosen<'a>(stages: &'a [ApiTarget], args: &VerifyArgs) -> Result<Vec<&'a ApiTarget>> {
+    let is_meant = |target: &&ApiTarget| {
+        let wanted = args.stage.as_ref();
+        wanted.is_none_or(|wanted| *wanted == target.stage)
+    };
+    let chosen: Vec<_> = stages.iter().filter(is_meant).collect();
+    let names: Vec<_> = stages.iter().map(|target| &*target.stage).collect();
+    match (chosen.as_slice(), &args.stage) {
+        ([], Some(stage)) if !stages.is_empty() => Err(Error::usage(format!(
+            "--stage {stage}: the stack is attached to {}",
+            names.join(", ")
+        ))),
+        ([_, _, ..], None) if args.url.is_some() => Err(Error::usage(format!(
+            "--url leads to one stage, and the stack is attached to {}: give --stage",
+            names.join(", ")
+        ))),
+        _ => Ok(chosen),
+    }
 }
 
 /// API Gateway itself refuses every request. For a method that needs no API key of API Gateway, that is a fault.
@@ -149,10 +188,11 @@ impl Requests {
     pub(super) async fn prepare(
         session: &Session,
         cx: &Context,
+        target: &ApiTarget,
         args: &RequestArgs,
         url: Option<&str>,
     ) -> Result<Self> {
-        let api = VerifiedApi::of_configuration(session, cx).await?;
+        let api = VerifiedApi::of_configuration(session, cx, target).await?;
         Self::of(cx, api, args, url)
     }
 
@@ -239,6 +279,7 @@ impl Requests {
     ) -> Report {
         if let Some(reason) = &self.skipped {
             return Report {
+                stage: self.api.target.stage.clone(),
                 url: self.url.clone(),
                 skipped: Some(reason.clone()),
                 ..Report::default()
@@ -267,6 +308,7 @@ impl Requests {
         };
         let at = (self.url.as_str(), self.api.api.protocol);
         let mut report = verify::run::prove(at, probes, refusals, settle, before, on_retry).await;
+        report.stage.clone_from(&self.api.target.stage);
         let mut faults = report.rows.iter().map(|row| &row.verdict);
         let has_failed = faults.any(|verdict| matches!(verdict, Err((Fault::AuthorizerFailed, _))));
         if has_failed && self.api.api.protocol != Protocol::Rest {
@@ -309,15 +351,15 @@ impl Requests {
     }
 }
 
-/// Verifies the API with requests to `url` or to its own address.
+/// Verifies a stage with requests to its own address.
 pub(super) async fn prove(
     session: &Session,
     cx: &Context,
+    target: &ApiTarget,
     args: &RequestArgs,
-    url: Option<&str>,
     before: &Before,
 ) -> Result<Report> {
-    let requests = Requests::prepare(session, cx, args, url).await?;
+    let requests = Requests::prepare(session, cx, target, args, None).await?;
     requests.prove(cx, args.settle, before).await
 }
 

@@ -169,7 +169,7 @@ fn api(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Api> {
     let name = text("name", identifiers::api_name).map(ApiSelector::Name);
     validate::selector(reader, section);
     let stage = reader.required(section, "stage");
-    let stage = stage.and_then(|field| reader.text(field, Show::Yes, identifiers::stage));
+    let stages = stage.and_then(|field| stages(reader, field));
     let before = reader.flaw_count();
     let protect = method_patterns(reader, section, "protect");
     if let (Some(field), Some([])) = (section.field("protect"), protect.as_deref())
@@ -190,13 +190,26 @@ fn api(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Api> {
     };
     Some(Api {
         selector: id.or(name)?,
-        stage: stage?,
+        stages: stages?,
         protect: protect?,
         except: except?,
         responses: responses?,
         usage_key: usage_key?,
         limited: limited(section),
     })
+}
+
+/// One stage, or a list of stages.
+fn stages(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
+    if !field.is_list() {
+        let stage = reader.text(field, Show::Yes, identifiers::stage)?;
+        return Some(vec![stage]);
+    }
+    let items = reader.list(field)?;
+    if items.is_empty() {
+        reader.report(field, "must name a stage at least");
+    }
+    Some(ids(reader, &items, "the stage", identifiers::stage))
 }
 
 /// The keys that not every kind of API can have, with their places.

@@ -177,8 +177,9 @@ pub struct Api {
     /// Which REST, HTTP or WebSocket API.
     #[serde(flatten)]
     pub selector: ApiSelector,
-    /// The stage to deploy to.
-    pub stage: String,
+    /// The stages to protect: one or more, each once. They change together.
+    #[serde(rename = "stage", serialize_with = "serialized::one_or_texts")]
+    pub stages: Vec<String>,
     /// The methods to protect; empty for the default: every open method except `OPTIONS`.
     #[serde(serialize_with = "serialized::texts")]
     pub protect: Vec<MethodPattern>,
@@ -192,6 +193,13 @@ pub struct Api {
     /// The keys of the file that not every kind of API can have.
     #[serde(skip)]
     pub limited: LimitedKeys,
+}
+
+impl Api {
+    /// The first of the stages.
+    pub fn stage(&self) -> &str {
+        self.stages.first().map_or("", String::as_str)
+    }
 }
 
 /// The keys of a file that not every kind of API can have. They are equal in all files, because a default that is written out is

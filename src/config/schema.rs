@@ -182,6 +182,7 @@ fn api() -> Value {
     }]);
     let mut responses: Vec<Value> = types().as_array().cloned().unwrap_or_default();
     responses.push(object_of_responses);
+    let stage = || text(r"[A-Za-z0-9_-]{1,128}|\$default", "The name of a stage.");
     let properties = vec![
         (
             "id",
@@ -196,7 +197,13 @@ fn api() -> Value {
         ),
         (
             "stage",
-            text(r"[A-Za-z0-9_-]{1,128}|\$default", "The stage to protect."),
+            json!({
+                "description": "The stage to protect, or a list of stages, which change together.",
+                "anyOf": [
+                    stage(),
+                    {"type": "array", "minItems": 1, "uniqueItems": true, "items": stage()},
+                ],
+            }),
         ),
         (
             "protect",

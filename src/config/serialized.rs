@@ -22,6 +22,17 @@ pub(super) fn texts<S: Serializer>(
     serializer.collect_seq(values.iter().map(ToString::to_string))
 }
 
+/// A list of one as the text alone, as it can be written in the file.
+pub(super) fn one_or_texts<S: Serializer>(
+    values: &[impl Display],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match values {
+        [one] => serializer.collect_str(one),
+        all => texts(all, serializer),
+    }
+}
+
 pub(super) fn duration<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*value))
 }

@@ -247,7 +247,7 @@ async fn create(
     };
     let aws = Aws::connect(&target, sink.clone()).await.expect("clients");
     let names = Names::new("orders", "us-east-1", "123456789012");
-    let cx = Context::new(aws, names, BTreeMap::new(), None, sink);
+    let cx = Context::new(aws, names, BTreeMap::new(), Vec::new(), sink);
     execute(&plan, &cx, cancel).await
 }
 

@@ -74,7 +74,6 @@ impl Scope {
     fn parts_of_rest_api(&self) -> Vec<String> {
         let methods = ["ANY", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"];
         let methods = methods.map(|verb| format!("/resources/{ID}/methods/{verb}"));
-        let stage = self.stage.as_deref().unwrap_or("prod");
         let parts = [
             "",
             "/authorizers",
@@ -86,23 +85,35 @@ impl Scope {
         ];
         let parts = parts.map(str::to_owned).into_iter();
         let named = ["authorizers", "deployments"].map(|part| format!("/{part}/{ID}"));
-        let stage = [
-            format!("/stages/{stage}"),
-            format!("/stages/{stage}/exports/oas30"),
-        ];
-        let all = parts.chain(named).chain(methods).chain(stage);
+        let of_stage = |stage: &str| {
+            [
+                format!("/stages/{stage}"),
+                format!("/stages/{stage}/exports/oas30"),
+            ]
+        };
+        let stages = self.stages_or("prod").into_iter().flat_map(of_stage);
+        let all = parts.chain(named).chain(methods).chain(stages);
         all.collect()
     }
 
     /// Those of an HTTP or WebSocket API.
     fn parts_of_api(&self) -> Vec<String> {
-        let stage = self.stage.as_deref().unwrap_or("$default");
+        let stages = self.stages_or("$default").into_iter();
+        let stages = stages.map(|stage| format!("/stages/{stage}"));
         let lists = ["authorizers", "deployments", "routes"];
         let lists = lists.map(|list| [format!("/{list}"), format!("/{list}/{ID}")]);
         let others = ["", "/stages", "/exports/OAS30"].map(str::to_owned);
         let lists = lists.into_iter().flatten();
-        let all = lists.chain(others).chain([format!("/stages/{stage}")]);
+        let all = lists.chain(others).chain(stages);
         all.collect()
+    }
+
+    /// The stages, or this one if they are not known.
+    fn stages_or<'a>(&'a self, usual: &'a str) -> Vec<&'a str> {
+        match self.stages.as_slice() {
+            [] => vec![usual],
+            stages => stages.iter().map(String::as_str).collect(),
+        }
     }
 
     /// What the stack stores, and the locks.
@@ -116,10 +127,12 @@ impl Scope {
         let mut paths = vec![self.names.parameters()];
         paths.extend(of_stack.map(|name| self.names.parameter(name)));
         if let Some(api) = &self.api {
-            // No name of a parameter has a `$`.
-            let stage = self.stage.as_deref().unwrap_or("prod").replace('$', "");
-            let record = format!("attachment/{api}/{stage}/head");
-            paths.push(self.names.parameter(&record));
+            for stage in self.stages_or("prod") {
+                // No name of a parameter has a `$`.
+                let stage = stage.replace('$', "");
+                let record = format!("attachment/{api}/{stage}/head");
+                paths.push(self.names.parameter(&record));
+            }
             paths.push(self.names.of_api(api).parameter("lock"));
         }
         let arns = paths.iter();

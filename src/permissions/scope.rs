@@ -52,8 +52,8 @@ pub struct Scope {
     pub(super) api: Option<String>,
     /// The parts of API Gateway that the API may be in. An id does not tell.
     pub(super) collections: &'static [Collection],
-    /// The stage of the API. `None` if it is not known.
-    pub(super) stage: Option<String>,
+    /// The stages of the API; empty if they are not known.
+    pub(super) stages: Vec<String>,
     vpc: Network,
     /// The role of the operator.
     role: Option<String>,
@@ -106,7 +106,7 @@ impl Scope {
             names,
             api: None,
             collections: Collection::ALL,
-            stage: None,
+            stages: Vec::new(),
             vpc: Network::Unknown,
             role: None,
             boundary: None,
@@ -155,7 +155,7 @@ impl Scope {
                 ApiSelector::Name(_) => None,
             },
             collections: Collection::ALL,
-            stage: Some(config.api.stage.clone()),
+            stages: config.api.stages.clone(),
             vpc: match &network.vpc {
                 Vpc::Created => Network::Created,
                 Vpc::Existing(own) if own.id != "default" => Network::Vpc(own.id.clone()),

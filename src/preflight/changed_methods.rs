@@ -6,16 +6,17 @@ use super::findings::{ChangedMethod, MethodChanges};
 use crate::action::Action;
 use crate::api_gateway::{ApiTarget, AuthorizationType, Method};
 use crate::engine::plan::Item;
+use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::resource::Field;
 use crate::resource::api_attachment::GUARDED;
 use crate::resource::api_attachment::record::Record;
 
-/// The methods that `items` protect or open. `wanted` are those to protect in `target`; `records` what the methods of each API
+/// The methods that `items` protect or open. `wanted` are those to protect in each of `targets`, by their items; `records` what the methods of each API
 /// and stage were before the stack.
 pub fn changed_methods(
     items: &[Item],
-    target: &ApiTarget,
+    targets: &BTreeMap<LogicalId, ApiTarget>,
     wanted: &[Method],
     records: &BTreeMap<ApiTarget, Record>,
 ) -> MethodChanges {
@@ -26,12 +27,13 @@ pub fn changed_methods(
         .iter()
         .filter(|item| item.id.kind == Kind::ApiAttachment)
     {
-        match item.action {
-            Action::Create => {
+        let target = targets.get(&item.id);
+        match (item.action, target) {
+            (Action::Create, Some(target)) => {
                 let labels = wanted.iter().map(Method::label);
                 changed.closed.extend(labels.map(|label| of(target, label)));
             }
-            Action::Delete => {
+            (Action::Delete, _) => {
                 let id = item.physical_id.as_deref().unwrap_or_default();
                 let left = records
                     .iter()
@@ -44,7 +46,8 @@ pub fn changed_methods(
                     changed.opened.extend(opened);
                 }
             }
-            _ => {
+            (_, None) => {}
+            (_, Some(target)) => {
                 for change in &item.changes {
                     let Field::Method(label) = &change.field else {
                         continue;
@@ -92,6 +95,11 @@ mod tests {
         ApiTarget::of_segment("a1", stage)
     }
 
+    fn targets() -> BTreeMap<LogicalId, ApiTarget> {
+        let main = LogicalId::new(Kind::ApiAttachment, "main");
+        BTreeMap::from([(main, target("prod"))])
+    }
+
     fn labels(methods: &[ChangedMethod]) -> Vec<String> {
         let text = |one: &ChangedMethod| format!("{}/{} {}", one.api, one.stage, one.method);
         methods.iter().map(text).collect()
@@ -113,7 +121,7 @@ mod tests {
             item("vpc/main", Action::Delete, Vec::new()),
         ];
         let wanted = [method("/orders", "NONE")];
-        let changed = changed_methods(&items, &target("prod"), &wanted, &records);
+        let changed = changed_methods(&items, &targets(), &wanted, &records);
         assert_eq!(labels(&changed.closed), ["a1/prod GET /orders"]);
         assert_eq!(labels(&changed.opened), ["a1/old GET /open"]);
     }
@@ -138,7 +146,7 @@ mod tests {
             Change::new(Field::Property("deployment"), &"x", &"NONE"),
         ];
         let items = [item("api-attachment/main", Action::Update, changes)];
-        let changed = changed_methods(&items, &target("prod"), &[], &BTreeMap::new());
+        let changed = changed_methods(&items, &targets(), &[], &BTreeMap::new());
         assert_eq!(
             labels(&changed.closed),
             ["a1/prod GET /a", "a1/prod GET /b"]

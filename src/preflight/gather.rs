@@ -1,6 +1,6 @@
 //! Reads from the account what the rules need.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::changed_methods::changed_methods;
 use super::findings::{ChangedMethod, Findings};
@@ -30,7 +30,8 @@ use crate::resource::api_attachment::{
 use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
 use crate::resource::{
-    Context, claims, function, function_publication, nat_instance, neighbors, vpc_endpoint,
+    Context, api_authorizer, claims, function, function_publication, nat_instance, neighbors,
+    vpc_endpoint,
 };
 use crate::stack;
 
@@ -52,8 +53,12 @@ pub async fn gather(
         findings.costs = prices::of(plan, subject.config, &cx.names().region);
         findings.ready_in = duration::until_ready(plan);
     }
-    let stage = (*api_gateway::stage(cx, &subject.facts.api).await?).clone();
-    of_stage(subject, cx, stage.as_ref(), &mut findings).await;
+    let mut stages = Vec::new();
+    for target in subject.facts.stages() {
+        let stage = (*api_gateway::stage(cx, target).await?).clone();
+        of_stage(cx, target, stage.as_ref(), &mut findings).await;
+        stages.push((target, stage));
+    }
     of_network(subject, cx, plan, &mut findings).await?;
     let boundary = access::boundary(subject, cx, plan).await?;
     findings.block(Code::BoundaryUnusable, boundary);
@@ -73,7 +78,7 @@ pub async fn gather(
     findings.block(Code::NetworkInUse, of_neighbors(cx, plan).await?);
     findings.notices.extend(strangers(cx).await?);
     let unread_quotas = of_quotas(subject, cx, plan, &mut findings).await?;
-    let guarded = of_methods(subject, cx, stage.as_ref(), plan, &mut findings).await?;
+    let guarded = of_methods(subject, cx, &stages, plan, &mut findings).await?;
     findings.notices.extend(unread_quotas);
     findings
         .notices
@@ -88,14 +93,17 @@ pub async fn gather(
         let config = subject.config;
         let wanted = config.authorizer.mode;
         let observes = function_publication::observes(cx).await?;
-        let serves = served::served(cx, &subject.facts.api).await?.is_some();
+        let mut serves = false;
+        for target in subject.facts.stages() {
+            serves |= served::served(cx, target).await?.is_some();
+        }
         let limits = config.api.responses.limits;
         let live = observes.filter(|_| serves);
         mode::change(&mut findings.methods, wanted, live, &guarded);
         let notice = mode::notice(wanted, live, limits);
         findings.notices.extend(notice);
         let mut left: Vec<_> = record::all(cx).await?.into_keys().collect();
-        left.retain(|target| *target != subject.facts.api);
+        left.retain(|target| subject.facts.stages().all(|stage| stage != target));
         let blocker = mode::blocker(wanted, observes, &left);
         findings.block(Code::ModeConflict, blocker);
     }
@@ -110,13 +118,7 @@ pub async fn gather(
     Ok(findings)
 }
 
-async fn of_stage(
-    subject: Subject<'_>,
-    cx: &Context,
-    stage: Option<&Stage>,
-    findings: &mut Findings,
-) {
-    let api = &subject.facts.api;
+async fn of_stage(cx: &Context, api: &ApiTarget, stage: Option<&Stage>, findings: &mut Findings) {
     if stage.is_none() {
         findings.block(Code::StageNotFound, [missing_stage(cx, api).await]);
     }
@@ -545,7 +547,7 @@ async fn of_quotas(
 async fn of_methods(
     subject: Subject<'_>,
     cx: &Context,
-    stage: Option<&Stage>,
+    stages: &[(&ApiTarget, Option<Stage>)],
     plan: &Plan,
     findings: &mut Findings,
 ) -> Result<Vec<ChangedMethod>> {
@@ -576,7 +578,14 @@ async fn of_methods(
     let full = rules::authorizers(&authorizers, &facts.names.api_authorizer());
     findings.block(Code::QuotaExceeded, full);
     let observes = config.authorizer.mode == Mode::Observe;
-    findings.methods = changed_methods(&plan.items, api, &methods.wanted, &records);
+    let targets: BTreeMap<_, _> = facts
+        .stages()
+        .map(|target| {
+            let id = api_authorizer::identify(Kind::ApiAttachment, cx, target);
+            (id, target.clone())
+        })
+        .collect();
+    findings.methods = changed_methods(&plan.items, &targets, &methods.wanted, &records);
     let guarded = guarded(observes);
     findings
         .attaches
@@ -611,31 +620,38 @@ async fn of_methods(
             format!("gateway response {kind} -> {texts}")
         });
         findings.attaches.extend(written);
-        if deploys(plan) {
+        if plan.items.iter().any(deploys) {
             let blocker = answers.other_limits.as_deref().map(rules::other_limits);
             findings.block(Code::LimitsConflict, blocker);
         }
     }
     findings.pending = ApiAttachments::pending_of_removal(cx).await?;
     if plan.changes(&[Kind::ApiAttachment]) {
-        let notices = kinds::notices(config, subject.api, stage, lacks_connect);
+        let notices = kinds::notices(config, subject.api, stages, lacks_connect);
         findings.notices.extend(notices);
     }
-    if deploys(plan) {
-        of_deployment(subject, cx, stage, &methods.wanted, findings).await?;
+    if plan.items.iter().any(deploys) {
+        of_draft(subject, cx, stages, findings).await?;
     }
-    let guarded = methods.wanted.iter();
-    Ok(guarded
-        .map(|method| ChangedMethod::new(api, method.label()))
-        .collect())
+    for (target, stage) in stages {
+        let is_of_stage = |item: &&Item| targets.get(&item.id) == Some(*target);
+        if plan.items.iter().filter(is_of_stage).any(deploys) {
+            let at = (*target, stage.as_ref());
+            of_deployment(subject, cx, at, &methods.wanted, findings).await?;
+        }
+    }
+    let guarded = facts.stages().flat_map(|target| {
+        let wanted = methods.wanted.iter();
+        wanted.map(move |method| ChangedMethod::new(target, method.label()))
+    });
+    Ok(guarded.collect())
 }
 
-/// What a deployment publishes that is not this stack's.
-async fn of_deployment(
+/// What prevents a deployment of the draft to `stages`.
+async fn of_draft(
     subject: Subject<'_>,
     cx: &Context,
-    stage: Option<&Stage>,
-    wanted: &[Method],
+    stages: &[(&ApiTarget, Option<Stage>)],
     findings: &mut Findings,
 ) -> Result<()> {
     let api = &subject.facts.api;
@@ -643,15 +659,31 @@ async fn of_deployment(
         let draft = optional(api_gateway::rest::methods::draft(cx, &api.id).await)?;
         let blocker = draft.as_deref().and_then(rules::without_integration);
         findings.block(Code::MethodIncomplete, blocker);
-    } else {
-        let stages = api_gateway::stages(cx.aws(), api.api()).await?;
-        let blocker = kinds::other_stages(api.api(), &stages, &[&api.stage]);
-        findings.block(Code::OtherStageDeploys, blocker);
-        let attached = record::targets(cx).await?;
-        let blocker = kinds::former_stages(api, &attached);
-        findings.block(Code::AttachedToOtherStage, blocker);
-        findings.pending.extend(kinds::unlisted(api, stage));
+        return Ok(());
     }
+    let configured: Vec<_> = stages.iter().map(|(target, _)| *target).collect();
+    let names: Vec<_> = configured.iter().map(|target| &*target.stage).collect();
+    let listed = api_gateway::stages(cx.aws(), api.api()).await?;
+    let blockers = [
+        kinds::other_stages(api.api(), &listed, &names),
+        kinds::managed_stage(stages),
+    ];
+    findings.block(Code::OtherStageDeploys, blockers.into_iter().flatten());
+    let attached = record::targets(cx).await?;
+    let blocker = kinds::former_stages(&configured, &attached);
+    findings.block(Code::AttachedToOtherStage, blocker);
+    Ok(())
+}
+
+/// What a deployment to this stage publishes that is not this stack's.
+async fn of_deployment(
+    subject: Subject<'_>,
+    cx: &Context,
+    (api, stage): (&ApiTarget, Option<&Stage>),
+    wanted: &[Method],
+    findings: &mut Findings,
+) -> Result<()> {
+    let unlisted = kinds::unlisted(api, stage);
     let served = stage.and_then(|stage| stage.served.as_ref());
     let is_wanted = |before: &Method| wanted.iter().any(|method| method.key() == before.key());
     let mut held = other_stacks::held_elsewhere(cx, api).await?;
@@ -666,7 +698,12 @@ async fn of_deployment(
     findings.notices.extend(rules::held(&held, &api.stage));
     let wanted = &subject.config.api.responses;
     let edits = undeployed_changes::look(cx, subject.api, api, ours, wanted).await?;
-    findings.pending.extend(edits);
+    for edit in unlisted.into_iter().chain(edits) {
+        // The stages share the draft.
+        if !findings.pending.contains(&edit) {
+            findings.pending.push(edit);
+        }
+    }
     Ok(())
 }
 
@@ -684,13 +721,12 @@ async fn touched(
     Ok(recorded.chain(wanted).map(Method::key).collect())
 }
 
-/// Whether the plan publishes the API's draft.
-fn deploys(plan: &Plan) -> bool {
-    plan.items.iter().any(|item| {
-        item.id == LogicalId::new(Kind::ApiAttachment, "main")
-            && (item.action == Action::Create
-                || item.changes.iter().any(|change| change.field == DEPLOYMENT))
-    })
+/// Whether the change publishes the API's draft.
+fn deploys(item: &Item) -> bool {
+    let mut changes = item.changes.iter();
+    item.id.kind == Kind::ApiAttachment
+        && (item.action == Action::Create
+            || (item.action != Action::Delete && changes.any(|change| change.field == DEPLOYMENT)))
 }
 
 /// Whether the resource needs the authorizer's package.

@@ -37,33 +37,50 @@ pub fn other_stages(
         .iter()
         .filter(|stage| stage.deploys_automatically && !configured.contains(&stage.name.as_str()));
     let others: Vec<_> = others.map(|stage| stage.name.as_str()).collect();
-    let (stages, deploy, it) = match others.len() {
+    let (stages, deploy, it, them) = match others.len() {
         0 => return None,
-        1 => ("stage", "deploys", "its"),
-        _ => ("stages", "deploy", "their"),
+        1 => ("stage", "deploys", "its", "it"),
+        _ => ("stages", "deploy", "their", "them"),
     };
     let (protocol, id) = (api.protocol, api.id);
     Some(format!(
         "{stages} {} of {protocol} {id} {deploy} automatically, and would serve the authorizer as soon as the routes change: turn off \
-         {it} automatic deployment",
+         {it} automatic deployment, or add {them} to `api.stage`",
         others.join(", ")
     ))
 }
 
-/// Names the other stages of an HTTP or WebSocket API to which the stack is `attached`.
-pub fn former_stages(target: &ApiTarget, attached: &BTreeSet<ApiTarget>) -> Option<String> {
-    let is_former = |other: &&ApiTarget| other.api() == target.api() && other.stage != target.stage;
+/// Names the stages of an HTTP or WebSocket API to which the stack is `attached`, and that are not among the `configured` ones,
+/// which are of one API.
+pub fn former_stages(configured: &[&ApiTarget], attached: &BTreeSet<ApiTarget>) -> Option<String> {
+    let target = configured.first()?;
+    let is_former = |other: &&ApiTarget| other.api() == target.api() && !configured.contains(other);
     let former = attached.iter().filter(is_former);
     let former: Vec<_> = former.map(|other| other.stage.as_str()).collect();
+    let stages: Vec<_> = configured.iter().map(|stage| &*stage.stage).collect();
     (target.protocol != Protocol::Rest && !former.is_empty()).then(|| {
         format!(
             "the stack is attached to stage {} of {} {}, and `api.stage` is {} now",
             former.join(", "),
             target.protocol,
             target.id,
-            target.stage
+            stages.join(", ")
         )
     })
+}
+
+/// Names a stage that may not change together with the others of the configuration.
+pub fn managed_stage(stages: &[(&ApiTarget, Option<Stage>)]) -> Option<String> {
+    let mut managed = stages.iter().filter(|(_, stage)| {
+        let stage = stage.as_ref();
+        stage.is_some_and(|stage| stage.is_managed && stage.deploys_automatically)
+    });
+    let (target, _) = managed.next().filter(|_| stages.len() > 1)?;
+    Some(format!(
+        "stage {} of {} {} was created by quick create: API Gateway may refuse to turn off its automatic deployment, so its routes cannot \
+         change together with those of other stages: name it alone in `api.stage`, or leave it out",
+        target.stage, target.protocol, target.id
+    ))
 }
 
 /// Says that nothing is deployed to an existing stage, and what to do.
@@ -84,7 +101,7 @@ pub fn without_deployment(target: &ApiTarget) -> String {
 pub fn notices(
     config: &Config,
     api: &Api,
-    stage: Option<&Stage>,
+    stages: &[(&ApiTarget, Option<Stage>)],
     lacks_connect: bool,
 ) -> Vec<String> {
     if api.protocol == Protocol::Rest {
@@ -96,22 +113,27 @@ pub fn notices(
               `threescale-gw report` have the reasons"
             .to_owned(),
     }];
-    let deploys_automatically = stage.is_some_and(|stage| stage.deploys_automatically);
-    let is_managed = stage.is_some_and(|stage| stage.is_managed);
-    if deploys_automatically && !is_managed {
+    let automatic = |is_managed: bool| {
+        let stages = stages.iter().filter(move |(_, stage)| {
+            let stage = stage.as_ref();
+            stage.is_some_and(|stage| stage.deploys_automatically && stage.is_managed == is_managed)
+        });
+        stages.map(|(target, _)| target.stage.as_str())
+    };
+    let frozen: Vec<_> = automatic(false).collect();
+    if !frozen.is_empty() {
         notices.push(format!(
             "automatic deployment of stage {} is turned off while the routes change, and on again after the verification: what others \
              change meanwhile is deployed then",
-            config.api.stage
+            frozen.join(", ")
         ));
     }
-    if deploys_automatically && is_managed {
-        notices.push(format!(
-            "stage {} was created by quick create: API Gateway may refuse to turn off its automatic deployment, and its routes then \
-             change one at a time, not in one moment",
-            config.api.stage
-        ));
-    }
+    notices.extend(automatic(true).map(|stage| {
+        format!(
+            "stage {stage} was created by quick create: API Gateway may refuse to turn off its automatic deployment, and its routes then \
+             change one at a time, not in one moment"
+        )
+    }));
     if api.protocol == Protocol::WebSocket {
         notices.extend(of_connections(config, lacks_connect));
     }
@@ -174,7 +196,8 @@ mod tests {
     fn another_stage_of_the_same_http_api_is_named() {
         let at = |stage: &str| ApiTarget::of_segment("a1", stage);
         let attached = |stages: &[&str]| stages.iter().map(|stage| at(stage)).collect();
-        let former = former_stages(&at("http.stage.dev"), &attached(&["http.default"]));
+        let dev = at("http.stage.dev");
+        let former = former_stages(&[&dev], &attached(&["http.default", "http.stage.dev"]));
         let text =
             "the stack is attached to stage $default of HTTP API a1, and `api.stage` is dev now";
         assert_eq!(former.as_deref(), Some(text));
@@ -183,8 +206,11 @@ mod tests {
             ("dev", vec!["prod"]),
             ("http.stage.dev", vec![]),
         ] {
-            assert_eq!(former_stages(&at(target), &attached(&others)), None);
+            assert_eq!(former_stages(&[&at(target)], &attached(&others)), None);
         }
+        let both = [at("http.default"), dev];
+        let attached = attached(&["http.default", "http.stage.dev"]);
+        assert_eq!(former_stages(&[&both[0], &both[1]], &attached), None);
     }
 
     fn config(api: &str, threescale: &str) -> Config {
@@ -259,30 +285,31 @@ mod tests {
             told(&["prod"]).as_deref(),
             Some(
                 "stage test of HTTP API a1b2c3d4e5 deploys automatically, and would serve the authorizer as soon as the routes change: \
-                 turn off its automatic deployment"
+                 turn off its automatic deployment, or add it to `api.stage`"
             )
         );
         assert_eq!(told(&["prod", "test"]), None);
         let both = told(&["old"]).expect("two");
         assert!(
             both.starts_with("stages prod, test of")
-                && both.ends_with("turn off their automatic deployment")
+                && both
+                    .ends_with("turn off their automatic deployment, or add them to `api.stage`")
         );
     }
 
     #[test]
     fn a_rest_api_keeps_every_promise() {
         let rest = api(Protocol::Rest);
-        assert_eq!(
-            notices(&config("", ""), &rest, Some(&stage(false, false)), false),
-            [""; 0]
-        );
+        let target = rest.api().stage("prod");
+        let stages = [(&target, Some(stage(false, false)))];
+        assert_eq!(notices(&config("", ""), &rest, &stages, false), [""; 0]);
     }
 
     #[test]
     fn each_promise_that_an_http_api_cannot_keep_is_one_sentence() {
         let http = api(Protocol::Http);
-        let told = |stage: Stage| notices(&config("", ""), &http, Some(&stage), false);
+        let target = http.api().stage("prod");
+        let told = |stage| notices(&config("", ""), &http, &[(&target, Some(stage))], false);
         assert_eq!(told(stage(false, false)).len(), 1);
         let automatic = told(stage(true, false));
         assert_eq!(automatic.len(), 2);
@@ -297,16 +324,29 @@ mod tests {
             managed[1].starts_with("stage prod was created by quick create"),
             "{managed:?}"
         );
+        let other = http.api().stage("dev");
+        let several = |is_managed| [&target, &other].map(|at| (at, Some(stage(true, is_managed))));
+        let refused = managed_stage(&several(true)).expect("a refusal");
+        assert!(refused.starts_with("stage prod of HTTP API a1b2c3d4e5 was created by quick"));
+        assert_eq!(managed_stage(&several(true)[..1]), None);
+        let frozen = several(false);
+        assert_eq!(managed_stage(&frozen), None);
+        let told = notices(&config("", ""), &http, &frozen, false);
+        assert!(
+            told[1].starts_with("automatic deployment of stage prod, dev is"),
+            "{told:?}"
+        );
     }
 
     #[test]
     fn a_connection_is_what_counts_on_a_websocket_api() {
         let chat = api(Protocol::WebSocket);
+        let target = chat.api().stage("prod");
         let told = |threescale: &str, lacks_connect| {
             notices(
                 &config("", threescale),
                 &chat,
-                Some(&stage(false, false)),
+                &[(&target, Some(stage(false, false)))],
                 lacks_connect,
             )
         };

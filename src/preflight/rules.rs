@@ -335,7 +335,7 @@ pub fn methods(
                 "{} uses the authorizer of another stack, which protects other stages: it keeps that authorizer in the draft, and \
                  uses this stack's in stage {}",
                 method.label(),
-                config.api.stage
+                config.api.stages.join(", ")
             );
             sorted.notices.push(text);
         }

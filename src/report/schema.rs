@@ -342,7 +342,7 @@ fn error() -> Value {
     event("error", error)
 }
 
-fn verify() -> [(&'static str, Value); 5] {
+fn verify() -> [(&'static str, Value); 6] {
     let checks = [
         "no key",
         "bad key",
@@ -370,7 +370,14 @@ fn verify() -> [(&'static str, Value); 5] {
         "throttled",
         "unreachable",
     ];
+    let stage = object([
+        ("stage", text()),
+        ("url", text()),
+        ("ok", boolean()),
+        ("skipped", nullable(text())),
+    ]);
     let request = object([
+        ("stage", text()),
         ("method", text()),
         ("check", words(checks)),
         ("request", text()),
@@ -386,6 +393,7 @@ fn verify() -> [(&'static str, Value); 5] {
         ("ok", boolean()),
         ("skipped", nullable(text())),
         ("notes", texts()),
+        ("stages", list(stage)),
         ("requests", list(request)),
     ]
 }
@@ -421,18 +429,24 @@ fn status() -> Value {
             ("stage", text()),
         ]),
     ]);
-    let api = object([
+    let of_stage = || {
+        [
+            ("stage", text()),
+            ("automatic_deployment", nullable(boolean())),
+            ("verified", nullable(boolean())),
+            ("rolled_back", boolean()),
+            ("verified_at", nullable(text())),
+            ("verified_by", nullable(text())),
+            ("methods", list(method.clone())),
+        ]
+    };
+    let of_api = [
         ("id", text()),
         ("protocol", protocol()),
-        ("stage", text()),
-        ("automatic_deployment", nullable(boolean())),
-        ("verified", nullable(boolean())),
-        ("rolled_back", boolean()),
-        ("verified_at", nullable(text())),
-        ("verified_by", nullable(text())),
         ("doors", list(door)),
-        ("methods", list(method)),
-    ]);
+        ("stages", list(object(of_stage()))),
+    ];
+    let api = object(of_stage().into_iter().chain(of_api));
     let check = object([
         ("name", text()),
         ("ok", boolean()),

@@ -50,13 +50,22 @@ impl Method {
     }
 }
 
-/// The stage that the stack is attached to.
+/// A stage that the stack is attached to.
 #[derive(Debug, Clone)]
 pub struct Attached {
     pub target: ApiTarget,
     /// Whether each change of an HTTP or WebSocket API is deployed to the stage at once; `None` for other APIs, and if the
     /// stage does not exist.
     pub deploys_automatically: Option<bool>,
+    /// Whether the stage serves the deployment from before the stack again, and the stack is still in the draft: after `rollback`, or an
+    /// interrupted `down`.
+    pub is_rolled_back: bool,
+    /// Whether the API was verified as the stage serves it; `None` if the stage does not use the authorizer.
+    pub verified: Option<bool>,
+    /// When and by which version of this program the served deployment was verified.
+    pub verified_at: Option<Timestamp>,
+    pub verified_by: Option<String>,
+    pub methods: Vec<Method>,
 }
 
 impl Attached {
@@ -71,6 +80,19 @@ impl Attached {
             other => format!("{other} {id}, stage {stage}"),
         }
     }
+
+    /// The stage as JSON, without the API.
+    fn document(&self) -> Value {
+        let verified_at = self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ"));
+        let methods = self.methods.iter().map(|m| {
+            json!({"method": m.method, "path": m.path, "protected": m.protected, "authorization": m.authorization, "remark": m.remark})
+        });
+        json!({
+            "stage": self.target.stage, "verified": self.verified, "automatic_deployment": self.deploys_automatically,
+            "rolled_back": self.is_rolled_back, "verified_at": verified_at.map(|at| at.to_string()),
+            "verified_by": self.verified_by, "methods": methods.collect::<Vec<_>>(),
+        })
+    }
 }
 
 /// Everything that `status` reports.
@@ -80,22 +102,14 @@ pub struct Status {
     /// Whether the resources were compared with a configuration.
     pub is_compared: bool,
     pub items: Vec<Item>,
-    pub api: Option<Attached>,
+    /// The stages of the API that the stack is attached to.
+    pub stages: Vec<Attached>,
     /// Whether the live authorizer observes; `None` if there is none.
     pub observes: Option<bool>,
-    /// Whether the stage serves the deployment from before the stack again, and the stack is still in the draft: after `rollback`, or an
-    /// interrupted `down`.
-    pub is_rolled_back: bool,
-    /// Whether the API was verified as the stage serves it; `None` if the stage does not use the authorizer.
-    pub verified: Option<bool>,
-    /// When and by which version of this program the served deployment was verified.
-    pub verified_at: Option<Timestamp>,
-    pub verified_by: Option<String>,
     /// What each billed part costs per month when idle, where the price is known. A sandbox costs nothing.
     pub costs: Option<Vec<Option<f64>>>,
     /// The ways to the API past the authorizer.
     pub doors: Vec<Door>,
-    pub methods: Vec<Method>,
     pub outputs: Vec<(&'static str, String)>,
     pub notices: Vec<String>,
     /// Why callers are refused, as far as that is known without the self-test.
@@ -150,10 +164,28 @@ impl Status {
     pub fn is_healthy(&self) -> bool {
         self.is_as_configured()
             && self.is_attached()
-            && !self.is_rolled_back
+            && !self.is_rolled_back()
             && self.self_test.as_ref().is_none_or(|report| report.ok)
             && self.faults.is_empty()
-            && self.methods.iter().all(|method| method.remark.is_none())
+            && self.methods().all(|(_, method)| method.remark.is_none())
+    }
+
+    fn is_rolled_back(&self) -> bool {
+        self.stages.iter().any(|stage| stage.is_rolled_back)
+    }
+
+    /// The methods of each stage.
+    pub(super) fn methods(&self) -> impl Iterator<Item = (&Attached, &Method)> {
+        let stages = self.stages.iter();
+        stages.flat_map(|stage| stage.methods.iter().map(move |method| (stage, method)))
+    }
+
+    /// The names of the stages that a sentence is about, if the stack is attached to several.
+    fn named(&self, stage: &Attached) -> String {
+        match self.stages.len() {
+            0 | 1 => String::new(),
+            _ => format!("stage {} ", line(&stage.target.stage)),
+        }
     }
 
     /// The sum of the known prices, and whether all are known.
@@ -198,7 +230,7 @@ impl Status {
                 _ if !self.is_attached() => {
                     "incomplete: attached to no API. `threescale-gw up` completes the stack, `threescale-gw down` deletes the rest"
                 }
-                _ if self.is_rolled_back => {
+                _ if self.is_rolled_back() => {
                     "rolled back: the stage serves the deployment from before the stack. `threescale-gw up` protects the API again, \
                      when the cause is removed; `threescale-gw down` deletes the stack"
                 }
@@ -207,7 +239,7 @@ impl Status {
                 (true, false) if self.observes == Some(true) => {
                     "unhealthy: the authorizer does not pass its self-test; it allows all requests"
                 }
-                (true, false) if self.api.is_none() => {
+                (true, false) if self.stages.is_empty() => {
                     "unhealthy: the stack is attached to no API, and the authorizer does not pass its self-test"
                 }
                 (true, false) => {
@@ -221,11 +253,15 @@ impl Status {
     /// The verdict, and what is true of the whole stack.
     pub(super) fn summary(&self, style: &Style) -> Vec<String> {
         let mut lines = vec![self.verdict(style)];
-        if let Some(at) = self.verified_at {
-            let by = self.verified_by.as_deref();
+        for stage in &self.stages {
+            let Some(at) = stage.verified_at else {
+                continue;
+            };
+            let by = stage.verified_by.as_deref();
             let by = by.map(|by| format!(" by version {}", line(by)));
             lines.push(format!(
-                "verified at {}{}",
+                "{}verified at {}{}",
+                self.named(stage),
                 at.strftime("%Y-%m-%d %H:%M UTC"),
                 by.unwrap_or_default()
             ));
@@ -305,13 +341,13 @@ impl Status {
         lines
     }
 
-    /// The methods that are not protected, or `all` of them.
-    fn methods_of(&self, all: bool, style: &Style) -> Vec<String> {
+    /// The methods of a stage that are not protected, or `all` of them.
+    fn methods_of(&self, stage: &Attached, all: bool, style: &Style) -> Vec<String> {
         let observes = self.observes == Some(true);
         let guarded = guarded(observes);
         let is_shown = |method: &&Method| all || !method.protected || method.remark.is_some();
         let mut lines = Vec::new();
-        for method in self.methods.iter().filter(is_shown) {
+        for method in stage.methods.iter().filter(is_shown) {
             let word = format!("{:<9}", method.word(observes));
             let word = match (method.protected, &method.authorization) {
                 (true, _) => style.good(&word),
@@ -327,7 +363,7 @@ impl Status {
                 style.warn(&remark)
             ));
         }
-        let hidden = self.methods.len() - lines.len();
+        let hidden = stage.methods.len() - lines.len();
         let plural = if hidden == 1 {
             "method is"
         } else {
@@ -352,8 +388,8 @@ impl Status {
             lines.push(String::new());
             lines.extend(resources);
         }
-        if let Some(api) = &self.api {
-            lines.extend([String::new(), style.bold(&api.heading())]);
+        for stage in &self.stages {
+            lines.extend([String::new(), style.bold(&stage.heading())]);
             let meets = match self.observes {
                 Some(true) => {
                     Some(style.warn("observe: all requests are allowed; refusals are only logged"))
@@ -362,12 +398,12 @@ impl Status {
                 None => None,
             };
             lines.extend(meets.map(|meets| format!("mode  {meets}")));
-            let deployment = api.deploys_automatically;
+            let deployment = stage.deploys_automatically;
             lines.extend(deployment.map(|is_on| {
                 let word = if is_on { "on" } else { "off" };
                 format!("automatic deployment  {word}")
             }));
-            lines.extend(self.methods_of(all, style));
+            lines.extend(self.methods_of(stage, all, style));
         }
         match &self.self_test {
             Some(report) if all || !report.ok => {
@@ -404,11 +440,15 @@ impl Status {
                 })
             })
             .collect();
-        let methods: Vec<_> = self
-            .methods
-            .iter()
-            .map(|m| json!({"method": m.method, "path": m.path, "protected": m.protected, "authorization": m.authorization, "remark": m.remark}))
-            .collect();
+        let api = self.stages.first().map(|first| {
+            let mut api = first.document();
+            api["id"] = first.target.id.as_str().into();
+            api["protocol"] = first.target.protocol.as_str().into();
+            api["doors"] = json!(self.doors);
+            let stages = self.stages.iter().map(Attached::document);
+            api["stages"] = stages.collect::<Vec<_>>().into();
+            api
+        });
         let outputs: serde_json::Map<_, _> = self
             .outputs
             .iter()
@@ -420,10 +460,7 @@ impl Status {
             "account": self.names.account,
             "resources": resources,
             "mode": self.observes.map(|observes| if observes { "observe" } else { "enforce" }),
-            "api": self.api.as_ref().map(|api| json!({"id": api.target.id, "stage": api.target.stage, "verified": self.verified,
-                "protocol": api.target.protocol.as_str(), "automatic_deployment": api.deploys_automatically,
-                "rolled_back": self.is_rolled_back, "verified_at": self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
-                "verified_by": self.verified_by, "doors": self.doors, "methods": methods})),
+            "api": api,
             "outputs": outputs,
             "self_test": self.self_test,
             "compared": self.is_compared,

@@ -1,13 +1,30 @@
 //! The results of the requests to the API, as text.
 
 use super::style::Style;
+use crate::printable::line;
 use crate::verify::{Fault, Report, Row};
 
 /// The maximum number of rows that the report of a change shows in full. Beyond that, only faults and warnings.
 const BRIEF: usize = 40;
 
+/// The results of each stage.
+pub fn tables(reports: &[Report], style: &Style) -> String {
+    if let [report] = reports {
+        return table(report, style);
+    }
+    let of_stage = |report: &Report| {
+        let heading = style.bold(&format!("Stage {}", line(&report.stage)));
+        format!("{heading}\n{}", table(report, style))
+    };
+    reports
+        .iter()
+        .map(of_stage)
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
 /// One line per request, and a total.
-pub fn table(report: &Report, style: &Style) -> String {
+fn table(report: &Report, style: &Style) -> String {
     lines(report, style, |_| true)
 }
 

@@ -35,8 +35,8 @@ pub struct Actual {
     pub(super) id: LogicalId,
     pub(super) target: ApiTarget,
     pub(super) authorizer: Option<Authorizer>,
-    /// Whether the deployment to roll back to is recorded.
-    has_head: bool,
+    /// Whether the deployment to roll back to is recorded for each stage.
+    has_heads: bool,
 }
 
 /// Authorizers of API Gateway.
@@ -66,14 +66,17 @@ fn address(cx: &Context, function: &str) -> String {
     )
 }
 
-/// The logical id of a resource attached to `target`: `main` for the API of this run, and an id
-/// derived from the target for a former API.
+/// The logical id of a resource attached to `target`: `main` for the first stage of this run, and
+/// an id derived from the target for its other stages and for a former API.
 pub fn identify(kind: Kind, cx: &Context, target: &ApiTarget) -> LogicalId {
-    match cx.api() {
-        Some(api) if api != target => {
-            LogicalId::new(kind, format!("{}-{}", target.id, target.segment()))
-        }
-        _ => LogicalId::new(kind, "main"),
+    LogicalId::new(kind, attached_name(cx.api(), target))
+}
+
+/// The name in such an id. `first`: the first stage of the run.
+pub fn attached_name(first: Option<&ApiTarget>, target: &ApiTarget) -> String {
+    match first {
+        Some(first) if first != target => format!("{}-{}", target.id, target.segment()),
+        _ => "main".to_owned(),
     }
 }
 
@@ -96,6 +99,8 @@ impl ResourceKind for ApiAuthorizers {
         if let Some(api) = cx.api().filter(|api| !records.contains_key(*api)) {
             targets.push(api.clone());
         }
+        // The stages of a run share the authorizer, so the first one stands for the others.
+        targets.retain(|target| cx.api() == Some(target) || !cx.stages().contains(target));
         // Without a record, the stage is not known. It does not matter for the authorizer.
         let lost = function_permission::unrecorded_apis(cx).await?;
         for id in lost {
@@ -104,9 +109,15 @@ impl ResourceKind for ApiAuthorizers {
             }
         }
         for target in targets {
-            let has_head = records
-                .get(&target)
-                .is_some_and(|record| record.head.is_some());
+            let is_recorded = |target: &ApiTarget| {
+                let record = records.get(target);
+                record.is_some_and(|record| record.head.is_some())
+            };
+            let has_heads = match cx.api() == Some(&target) {
+                true => cx.stages().iter().all(is_recorded),
+                false => is_recorded(&target),
+            };
+            let has_head = is_recorded(&target);
             let all = authorizers(cx, target.api()).await?;
             let named = all
                 .iter()
@@ -125,13 +136,13 @@ impl ResourceKind for ApiAuthorizers {
                     id,
                     target,
                     authorizer: Some(found.clone()),
-                    has_head,
+                    has_heads,
                 }),
                 None if has_head => listing.owned.push(Actual {
                     id,
                     target,
                     authorizer: None,
-                    has_head,
+                    has_heads,
                 }),
                 None => {}
             }
@@ -161,9 +172,7 @@ impl ResourceKind for ApiAuthorizers {
             cx.enter_api(&actual.target).await?;
         }
         // The stages of one API share the authorizer: if only the stage changed, it stays.
-        let stays = cx
-            .api()
-            .is_some_and(|api| api.id == actual.target.id && *api != actual.target);
+        let stays = cx.successor(&actual.target).is_some();
         if let Some(authorizer) = actual.authorizer.as_ref().filter(|_| !stays) {
             let deleted =
                 optional(change::delete_authorizer(cx, actual.target.api(), &authorizer.id).await);
@@ -187,12 +196,29 @@ impl ResourceKind for ApiAuthorizers {
 /// The desired authorizer.
 #[derive(Debug)]
 pub struct ApiAuthorizer {
+    /// The first stage of the stack.
     pub api: ApiTarget,
+    /// The others.
+    pub more: Vec<ApiTarget>,
     pub asks: AuthorizerSettings,
     /// Everything the authorizer depends on: the API is changed only after all of it exists and is
     /// verified.
     pub after: Vec<LogicalId>,
     pub proof: Arc<SelfTestGate>,
+}
+
+impl ApiAuthorizer {
+    /// Records each stage that has no record yet.
+    async fn write_first_heads(&self, cx: &Context) -> Result<(), ResourceError> {
+        for target in self.stages() {
+            record::write_first_head(cx, target, |uri| is_ours(cx, uri)).await?;
+        }
+        Ok(())
+    }
+
+    fn stages(&self) -> impl Iterator<Item = &ApiTarget> {
+        [&self.api].into_iter().chain(&self.more)
+    }
 }
 
 impl Resource for ApiAuthorizer {
@@ -208,7 +234,7 @@ impl Resource for ApiAuthorizer {
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
         let mut diff = Diff::default();
-        if !actual.has_head {
+        if !actual.has_heads {
             diff.field(RECORD, "(none)", NEW);
         }
         let Some(authorizer) = &actual.authorizer else {
@@ -239,7 +265,7 @@ impl Resource for ApiAuthorizer {
 
     async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
         // First: by its record, the next run knows for which API a killed one has left its lock.
-        record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
+        self.write_first_heads(cx).await?;
         cx.enter_api(&self.api).await?;
         let name = cx.names().api_authorizer();
         let created =
@@ -257,11 +283,13 @@ impl Resource for ApiAuthorizer {
         let Some(authorizer) = &actual.authorizer else {
             return self.create(cx).await;
         };
-        if !actual.has_head {
-            record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
+        if !actual.has_heads {
+            self.write_first_heads(cx).await?;
         }
         cx.enter_api(&self.api).await?;
-        automatic::freeze_before_settings(cx, &self.api).await?;
+        for target in self.stages() {
+            automatic::freeze_before_settings(cx, target).await?;
+        }
         let updated =
             change::update_authorizer(cx, self.api.api(), &authorizer.id, &uri(cx), &self.asks)
                 .await;

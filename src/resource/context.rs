@@ -84,7 +84,8 @@ impl RunOptions {
 #[derive(Debug)]
 struct Shared {
     user_tags: BTreeMap<String, String>,
-    api: Option<ApiTarget>,
+    stages: Vec<ApiTarget>,
+    api_turn: Arc<tokio::sync::Mutex<()>>,
     outputs: Mutex<BTreeMap<LogicalId, Output>>,
     sink: Sink,
 }
@@ -103,17 +104,18 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context for one run.
+    /// A context for one run. `stages`: those to attach to, all of one API; none if the run knows no API.
     pub fn new(
         aws: Aws,
         names: Names,
         user_tags: BTreeMap<String, String>,
-        api: Option<ApiTarget>,
+        stages: Vec<ApiTarget>,
         sink: Sink,
     ) -> Self {
         let shared = Shared {
             user_tags,
-            api,
+            stages,
+            api_turn: Arc::default(),
             outputs: Mutex::default(),
             sink,
         };
@@ -215,9 +217,27 @@ impl Context {
         &self.names
     }
 
-    /// The API to attach to, if the run knows one.
+    /// The API to attach to and its first stage, if the run knows one.
     pub fn api(&self) -> Option<&ApiTarget> {
-        self.shared.api.as_ref()
+        self.shared.stages.first()
+    }
+
+    /// The stages to attach to, all of one API.
+    pub fn stages(&self) -> &[ApiTarget] {
+        &self.shared.stages
+    }
+
+    /// The stage to attach to that replaces `former`: another one of the same API. `None` if the run attaches to `former`, too.
+    pub fn successor(&self, former: &ApiTarget) -> Option<&ApiTarget> {
+        let stages = self.stages();
+        let is_former = !stages.contains(former);
+        let mut others = stages.iter().filter(|stage| stage.api() == former.api());
+        others.next().filter(|_| is_former)
+    }
+
+    /// Waits until no other attachment of this run is changed: the stages of an API share its draft.
+    pub async fn api_turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.shared.api_turn).lock_owned().await
     }
 
     /// The options of the run.

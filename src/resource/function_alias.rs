@@ -42,8 +42,8 @@ const VERSION: Field = Field::Property("version");
 #[derive(Debug, Clone)]
 pub struct Actual {
     publication: Publication,
-    /// How the stage uses the authorizer, if it does.
-    served: Option<Served>,
+    /// How the stages that use the authorizer do it.
+    served: Vec<Served>,
     /// Parameters that only deleted versions have read.
     unread: Vec<String>,
     /// Secrets with another key than the desired one.
@@ -74,16 +74,15 @@ impl ResourceKind for FunctionAliases {
         for publication in all.owned.iter().filter(is_there).cloned() {
             // Without an alias, no version is live whose credentials the stage may still request.
             let is_live = publication.versions.alias.is_some();
-            let asked = cx
-                .api()
-                .filter(|_| is_live && publication.id.name == function::NAMES[0]);
-            let served = match asked {
-                Some(target) => served(cx, target).await?,
-                None => None,
-            };
+            let mut asking = Vec::new();
+            if is_live && publication.id.name == function::NAMES[0] {
+                for target in cx.stages() {
+                    asking.extend(served(cx, target).await?);
+                }
+            }
             owned.push(Actual {
                 publication,
-                served,
+                served: asking,
                 unread: unread.clone(),
                 outdated: outdated.clone(),
             });
@@ -211,11 +210,14 @@ impl FunctionAlias {
         let Goal::Proved { asks, .. } = &self.goal else {
             return None;
         };
-        let served = actual.served.as_ref()?;
+        if actual.served.is_empty() {
+            return None;
+        }
+        let all = |is_true: &dyn Fn(&Served) -> bool| actual.served.iter().all(is_true);
         let live = &actual.publication.versions.live_content()?.environment;
         let mut content = self.configured(actual);
         let mut is_needed = false;
-        if !(served.is_settled(asks) && served.may_deny())
+        if !all(&|served| served.is_settled(asks) && served.may_deny())
             && let Some(united) =
                 transition(live.get(SETTINGS)?, content.environment.get(SETTINGS)?)
         {
@@ -223,7 +225,10 @@ impl FunctionAlias {
             is_needed = true;
         }
         // A version that observes behind an identity source would let bad keys pass and refuse requests without one.
-        if observes(&content.environment) && !observes(live) && !served.asks_for(asks) {
+        if observes(&content.environment)
+            && !observes(live)
+            && !all(&|served| served.asks_for(asks))
+        {
             enforce(&mut content.environment);
             is_needed = true;
         }

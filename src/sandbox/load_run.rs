@@ -343,7 +343,7 @@ fn callers(running: &Running, path: &str) -> Vec<Caller> {
         ),
     ];
     let api = running.facts.url.rsplit('/').nth(1).unwrap_or_default();
-    let stage = running.config.api.stage.as_str();
+    let stage = running.config.api.stage();
     let caller = |application: &Application, share: u32| {
         let (mut headers, mut query) = (Vec::new(), Vec::new());
         for (location, name, value) in credentials(&running.config, application) {

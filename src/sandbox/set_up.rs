@@ -318,10 +318,7 @@ deletion_protection: true
         let given = format!("artifact: {}, memory", artifact.path().display());
         let with_artifact = load(&made(Some(&text.replace("memory", &given))));
         assert_eq!(with_artifact.authorizer.architecture.as_str(), other);
-        assert_eq!(
-            (api_name(&config), config.api.stage.as_str()),
-            (API, "live")
-        );
+        assert_eq!((api_name(&config), config.api.stage()), (API, "live"));
         assert!(!config.cache.tls && !config.deletion_protection && config.network.is_created());
         let (state, notes) = service(None, &config).expect("a service");
         assert!(notes.is_empty(), "{notes:?}");

@@ -19,4 +19,4 @@ pub use self::before::Before;
 pub use self::expectation::Expectation;
 pub use self::judge::judge;
 pub use self::probes::{Key, Keys, Probe, probes};
-pub use self::report::{Check, Fault, Report, Row, Verdict};
+pub use self::report::{Check, Fault, Report, Row, Verdict, document};

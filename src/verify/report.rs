@@ -219,6 +219,7 @@ pub(super) fn conclude(rows: &mut [Row]) {
 /// The results of all requests.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
+    pub stage: String,
     pub url: String,
     pub rows: Vec<Row>,
     /// Whether API Gateway itself refused every request: it may not have a stage at this URL.
@@ -267,25 +268,41 @@ impl Report {
 
     /// As one JSON object.
     pub fn document(&self) -> Value {
-        let rows: Vec<_> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let (fault, text) = match &row.verdict {
-                    Ok(remark) => (None, remark.clone()),
-                    Err((fault, seen)) => (Some(fault.as_str()), Some(seen.clone())),
-                };
-                json!({
-                    "method": row.label, "check": row.check.as_str(), "request": row.verb, "status": row.status,
-                    "ok": row.verdict.is_ok(), "fault": fault, "detail": text, "unmapped": row.is_unmapped(),
-                    "as_before": row.as_before,
-                })
+        document(std::slice::from_ref(self))
+    }
+
+    /// Each request as JSON.
+    fn requests(&self) -> impl Iterator<Item = Value> {
+        self.rows.iter().map(|row| {
+            let (fault, text) = match &row.verdict {
+                Ok(remark) => (None, remark.clone()),
+                Err((fault, seen)) => (Some(fault.as_str()), Some(seen.clone())),
+            };
+            json!({
+                "stage": self.stage, "method": row.label, "check": row.check.as_str(), "request": row.verb, "status": row.status,
+                "ok": row.verdict.is_ok(), "fault": fault, "detail": text, "unmapped": row.is_unmapped(),
+                "as_before": row.as_before,
             })
-            .collect();
-        json!({
-            "url": self.url, "ok": self.is_well(), "skipped": self.skipped, "notes": self.notes, "requests": rows,
         })
     }
+}
+
+/// The results of several stages as one JSON object. The URL is that of the first one.
+pub fn document(reports: &[Report]) -> Value {
+    let first = reports.first();
+    let stage = |report: &Report| {
+        json!({
+            "stage": report.stage, "url": report.url, "ok": report.is_well(), "skipped": report.skipped,
+        })
+    };
+    let skipped = reports.iter().find_map(|report| report.skipped.as_ref());
+    let notes = reports.iter().flat_map(|report| &report.notes);
+    json!({
+        "url": first.map(|report| &report.url), "ok": reports.iter().all(Report::is_well), "skipped": skipped,
+        "notes": notes.collect::<Vec<_>>(),
+        "stages": reports.iter().map(stage).collect::<Vec<_>>(),
+        "requests": reports.iter().flat_map(Report::requests).collect::<Vec<_>>(),
+    })
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ pub(super) async fn run(global: &Global, args: &SandboxArgs, sink: Sink) -> Resu
         url: format!(
             "{}/_aws/execute-api/{api}/{}",
             sandbox.endpoint_url(),
-            config.api.stage
+            config.api.stage()
         ),
         backend: threescale.url(),
         control: String::new(),
@@ -224,11 +224,11 @@ async fn make(
     end: &mut End,
 ) -> Result<(Option<CommandOutcome>, Aws, String)> {
     let aws = Aws::connect(&target(global, 10), sink.clone()).await?;
-    let (name, stage) = (set_up::api_name(config), config.api.stage.as_str());
+    let (name, stages) = (set_up::api_name(config), &config.api.stages);
     let create = async {
         match api_type {
-            ApiType::Rest => example_api::create_rest(&aws, name, stage, methods).await,
-            ApiType::Http => example_api::create_http(&aws, name, stage, methods).await,
+            ApiType::Rest => example_api::create_rest(&aws, name, stages, methods).await,
+            ApiType::Http => example_api::create_http(&aws, name, stages, methods).await,
         }
     };
     let api = tokio::select! {
@@ -237,7 +237,13 @@ async fn make(
     };
     sink.emit(Event::Step {
         text: format!(
-            "created the {api_type} {name} ({api}) with a stage {stage}, without authorization"
+            "created the {api_type} {name} ({api}) with {} {}, without authorization",
+            if stages.len() == 1 {
+                "a stage"
+            } else {
+                "the stages"
+            },
+            stages.join(", ")
         ),
     });
     let change = ChangeArgs {

@@ -13,7 +13,7 @@ fn defaults_are_filled_in() {
             tags: BTreeMap::new(),
             api: Api {
                 selector: ApiSelector::Id("a1b2c3d4e5".to_owned()),
-                stage: "prod".to_owned(),
+                stages: vec!["prod".to_owned()],
                 protect: Vec::new(),
                 except: Vec::new(),
                 responses: ResponseTypes::All.into(),

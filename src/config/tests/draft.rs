@@ -60,7 +60,10 @@ fn it_is_read_as_it_was_meant() {
                     assert_eq!(config.api.selector, draft.api);
                     assert_eq!(config.threescale.credentials, draft.credentials);
                     assert_eq!(config.threescale.service_id, draft.service_id);
-                    assert_eq!((config.stack, config.api.stage), (draft.stack, draft.stage));
+                    assert_eq!(
+                        (config.stack, config.api.stage()),
+                        (draft.stack, draft.stage.as_str())
+                    );
                 }
             }
         }

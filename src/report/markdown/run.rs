@@ -18,7 +18,8 @@ pub struct Changes {
     failed: Vec<Vec<String>>,
     skipped: Vec<String>,
     notices: Vec<String>,
-    verified: Option<Report>,
+    /// The last results of each stage.
+    verified: Vec<Report>,
 }
 
 impl Changes {
@@ -63,7 +64,10 @@ impl Changes {
                 self.notices
                     .push(format!("{}{told}", id.unwrap_or_default()));
             }
-            Event::Verified(report) => self.verified = Some(report.clone()),
+            Event::Verified(report) => {
+                self.verified.retain(|former| former.stage != report.stage);
+                self.verified.push(report.clone());
+            }
             _ => {}
         }
     }
@@ -125,7 +129,7 @@ pub fn run(changes: &Changes, ended: &Ended) -> String {
         table(&["Code", "Failed", "Cause"], &changes.failed),
         folded(&format!("{} skipped", changes.skipped.len()), skipped),
         list(changes.notices.iter().cloned()),
-        changes.verified.as_ref().map(verify::results),
+        (!changes.verified.is_empty()).then(|| verify::results(&changes.verified)),
         folded(
             &format!("{} changes", changes.done.len()),
             table(&["Change", "Resource", "Id", "Time"], &changes.done),

@@ -42,15 +42,21 @@ pub fn status(status: &Status) -> String {
     };
     let observes = status.observes == Some(true);
     let methods = |well: bool| {
-        let is_well = |method: &&Method| (method.protected && method.remark.is_none()) == well;
+        let is_well = |method: &Method| (method.protected && method.remark.is_none()) == well;
         let rows: Vec<_> = status
-            .methods
-            .iter()
-            .filter(is_well)
-            .map(|method| {
+            .methods()
+            .filter(|(_, method)| is_well(method))
+            .map(|(stage, method)| {
+                let at = match status.stages.len() {
+                    0 | 1 => String::new(),
+                    _ => format!(" in {}", code(&stage.target.stage)),
+                };
                 vec![
                     method.word(observes).to_owned(),
-                    code(&format!("{} {}", method.method, method.path)),
+                    format!(
+                        "{}{at}",
+                        code(&format!("{} {}", method.method, method.path))
+                    ),
                     text(&method.told().unwrap_or_default()),
                 ]
             })

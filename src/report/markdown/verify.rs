@@ -5,17 +5,29 @@ use crate::report::verify::{result_of, total};
 use crate::verify::{Report, Row};
 
 /// Every request with its result: first the ones that are wrong, or need attention.
-pub fn verify(report: &Report) -> String {
-    let heading = match report.skipped.is_none() && report.is_well() {
-        true => "### The API is protected",
-        false if report.skipped.is_some() => "### The API was not verified",
+pub fn verify(reports: &[Report]) -> String {
+    let is_skipped = reports.iter().any(|report| report.skipped.is_some());
+    let heading = match reports.iter().all(Report::is_well) {
         false => "### The API does not answer as expected",
+        true if is_skipped => "### The API was not verified",
+        true => "### The API is protected",
     };
-    page([Some(heading.to_owned()), Some(results(report))])
+    page([Some(heading.to_owned()), Some(results(reports))])
 }
 
-/// The results without a heading.
-pub(super) fn results(report: &Report) -> String {
+/// The results without a heading; those of several stages with the names of the stages.
+pub(super) fn results(reports: &[Report]) -> String {
+    if let [report] = reports {
+        return of_stage(report);
+    }
+    let of_stage = |report: &Report| {
+        let heading = format!("#### Stage {}", code(&report.stage));
+        [Some(heading), Some(of_stage(report))]
+    };
+    page(reports.iter().flat_map(of_stage))
+}
+
+fn of_stage(report: &Report) -> String {
     let row = |row: &&Row| {
         let (word, told) = result_of(row);
         vec![
@@ -66,7 +78,7 @@ mod tests {
             ],
             ..Report::default()
         };
-        let written = verify(&report);
+        let written = verify(&[report]);
         let (open, folded) = written.split_once("<details>").expect("two parts");
         assert!(open.starts_with("### The API does not answer as expected"));
         assert!(

@@ -165,7 +165,7 @@ impl Actual {
             .filter(|now| actual.before(now).is_none())
             .cloned()
             .collect();
-        if cx.api() != Some(target) {
+        if !cx.stages().contains(target) {
             actual.unrecorded.clear();
             actual.unrecorded_responses.clear();
         }

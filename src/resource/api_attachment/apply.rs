@@ -13,10 +13,10 @@ use super::marker::{DeploymentDigest, description, is_ours};
 use super::method_steps::{Wanted, method_steps};
 use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::{
-    deleted_api, other_stacks, responses, restore, restored, selection, undeployed_changes,
+    deleted_api, other_stacks, responses, restore, restored, selection, stages, undeployed_changes,
 };
 use crate::api_gateway::change::{deploy, restore_method, set_authorizer};
-use crate::api_gateway::{self, ApiTarget, Deployment, Method, Response, deployments};
+use crate::api_gateway::{self, ApiTarget, Deployment, Method, Protocol, Response, deployments};
 use crate::decision::guarded;
 use crate::id::LogicalId;
 use crate::resource::health_check::SelfTestGate;
@@ -90,12 +90,16 @@ impl Publication {
 /// The desired state of the attachment.
 #[derive(Debug)]
 pub struct ApiAttachment {
+    /// `main` for the first stage of the stack.
+    pub name: String,
     pub api: ApiTarget,
     pub wanted: Wanted,
     pub publication: Arc<Publication>,
     pub authorizer: LogicalId,
     /// The permission that allows API Gateway to invoke the function.
     pub permission: LogicalId,
+    /// The attachment to the stage before, if there are several: they share the draft.
+    pub after: Option<LogicalId>,
     pub proof: Arc<SelfTestGate>,
     /// Identifies the deployments of this run; a repeated call has the same token.
     pub token: OnceLock<String>,
@@ -103,7 +107,9 @@ pub struct ApiAttachment {
 
 impl ApiAttachment {
     async fn apply(&self, cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        if cx.enter_api(&self.api).await? {
+        let _turn = cx.api_turn().await;
+        let is_new = cx.enter_api(&self.api).await?;
+        if is_new || cx.stages().len() > 1 {
             return self.apply_afresh(cx).await;
         }
         self.apply_now(cx, actual).await
@@ -139,10 +145,8 @@ impl ApiAttachment {
         let publishes_changes = match steps.deploy {
             true => match self.refuse_new_changes(cx, actual).await {
                 Err(error) => {
-                    if frozen.is_some() {
-                        // Nothing is changed yet.
-                        let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
-                        automatic::thaw(cx, &self.api, is_ours).await?;
+                    if is_writing && self.api.protocol != Protocol::Rest {
+                        stages::thaw_unchanged(cx, &self.api).await?;
                     }
                     return Err(error);
                 }
@@ -246,20 +250,32 @@ impl ApiAttachment {
         Ok(())
     }
 
-    /// Freezes a stage that deploys automatically, and reads the API again.
+    /// Freezes the stages of the stack that deploy automatically, and reads the API again.
     async fn freeze(
         &self,
         cx: &Context,
         actual: &Actual,
     ) -> Result<(Switch, Option<Actual>), ResourceError> {
         automatic::refuse_other_stages(cx, &self.api).await?;
-        let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
+        let mut refused = stages::freeze_others(cx, &self.api).await?;
+        let stage = actual.stage.as_ref();
+        let stage = stage.filter(|stage| stage.deploys_automatically && refused.is_empty());
+        let mut frozen = None;
+        if let (Some(stage), Some(head)) = (stage, &actual.record.head) {
+            let serves_ours = actual.serves_ours();
+            let switch = automatic::freeze(cx, &self.api, head, stage, serves_ours).await?;
+            if switch == Switch::RouteByRoute && cx.stages().len() > 1 {
+                refused.push(self.api.stage.clone());
+            }
+            frozen = Some(switch);
+        }
+        if let Some(refused) = refused.first() {
+            stages::thaw_unchanged(cx, &self.api).await?;
+            return Err(automatic::cannot_freeze(&self.api, refused));
+        }
+        let Some(switch) = frozen else {
             return Ok((Switch::AtOnce, None));
         };
-        if !stage.deploys_automatically {
-            return Ok((Switch::AtOnce, None));
-        }
-        let switch = automatic::freeze(cx, &self.api, head, stage, actual.serves_ours()).await?;
         let now = Actual::read(&cx.fresh(), &self.api).await?;
         automatic::ensure_frozen(switch, now.stage.as_ref())?;
         Ok((switch, Some(now)))
@@ -468,10 +484,11 @@ impl ApiAttachment {
             || (is_automatic && actual.serves_ours())
             || is_of_closing(actual, &stage.deployment_id, &stage.description);
         if !is_known {
+            let elsewhere = stages::served_elsewhere(cx, &self.api).await?;
             let first = is_automatic
                 || !deployments
                     .iter()
-                    .any(|found| is_ours(cx, &found.description));
+                    .any(|found| is_ours(cx, &found.description) && !elsewhere.contains(&found.id));
             // A deployment of another user that uses this stack's authorizer is no rollback target, even if
             // this stack's own deployments no longer exist.
             let goes_back = first && !actual.serves_ours();
@@ -509,11 +526,12 @@ impl Resource for ApiAttachment {
     type Kind = ApiAttachments;
 
     fn name(&self) -> &str {
-        "main"
+        &self.name
     }
 
     fn needs(&self) -> Vec<LogicalId> {
-        vec![self.authorizer.clone(), self.permission.clone()]
+        let needs = [self.authorizer.clone(), self.permission.clone()];
+        needs.into_iter().chain(self.after.clone()).collect()
     }
 
     fn diff(&self, cx: &Context, actual: &Actual) -> Diff {
@@ -522,18 +540,25 @@ impl Resource for ApiAttachment {
             diff.field(API, "(none)", &self.api.id);
             return diff;
         }
-        if !actual.unrecorded.is_empty() {
+        let steps = method_steps(actual, &self.wanted);
+        let guarded = Guarded {
+            observes: self.wanted.asks.observes(),
+            in_this_stage: false,
+        };
+        let is_new = actual.record.chunks.is_empty() && steps.deploy && !actual.serves_ours();
+        if is_new {
+            // Another stage of the stack has them in the draft.
+            for (before, now) in actual.held() {
+                let before = before.shown_authorization();
+                diff.field(Field::Method(now.label()), before, guarded);
+            }
+        } else if !actual.unrecorded.is_empty() {
             let methods = actual.unrecorded.len();
             diff.field(RECORD, format!("{methods} methods missing"), "complete");
         }
         if actual.record.is_in_between() || is_thawed_by_others(actual) {
             diff.field(RECORD, "of an interrupted run", "complete");
         }
-        let steps = method_steps(actual, &self.wanted);
-        let guarded = Guarded {
-            observes: self.wanted.asks.observes(),
-            in_this_stage: false,
-        };
         for method in &steps.protect {
             diff.field(
                 Field::Method(method.label()),
@@ -622,6 +647,7 @@ impl Resource for ApiAttachment {
     }
 
     async fn create(&self, cx: &Context) -> Result<(), ResourceError> {
+        let _turn = cx.api_turn().await;
         cx.enter_api(&self.api).await?;
         self.apply_afresh(cx).await
     }

@@ -103,7 +103,7 @@ pub(super) async fn freeze(
     }
 }
 
-/// Refuses to change the draft if another stage, to which this run is not attached, would publish the change.
+/// Refuses to change the draft if another stage, which is not one of this run's, would publish the change.
 ///
 /// # Errors
 /// The errors of the services, or the stage.
@@ -119,7 +119,8 @@ pub(super) async fn refuse_other_stages(
     // Another stack turns it on again.
     let is_frozen = |stage: &str| stacks.iter().any(|other| other.frozen.contains(stage));
     let others = stages.into_iter().filter(|stage| {
-        (stage.deploys_automatically || is_frozen(&stage.name)) && stage.name != target.stage
+        let is_meant = |meant: &ApiTarget| *meant == target.api().stage(&*stage.name);
+        (stage.deploys_automatically || is_frozen(&stage.name)) && !cx.stages().iter().any(is_meant)
     });
     let others: Vec<_> = others.map(|stage| stage.name).collect();
     if others.is_empty() {
@@ -131,20 +132,10 @@ pub(super) async fn refuse_other_stages(
             others.join(", "),
             target.id
         ),
-        hint: Some("turn off automatic deployment of that stage".to_owned()),
+        hint: Some(
+            "turn off automatic deployment of that stage, or add it to `api.stage`".to_owned(),
+        ),
     })
-}
-
-/// Whether the stage serves this stack's deployment and is frozen: once it is verified, it can be thawed.
-///
-/// # Errors
-/// The errors of the services.
-pub async fn serves_frozen(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
-    let stage = api_gateway::stage(cx, target).await?;
-    let is_ours = (*stage)
-        .as_ref()
-        .is_some_and(|stage| marker::is_ours(cx, &stage.description));
-    Ok(is_ours && is_left_frozen(cx, target).await?)
 }
 
 /// Turns the automatic deployment of a stage on again that a run has turned off, and returns the changes of others that this
@@ -185,6 +176,20 @@ pub async fn thaw(
     };
     record::write_head(cx, target, &noted).await?;
     Ok(published)
+}
+
+/// Says that a stage of several cannot be frozen.
+pub(super) fn cannot_freeze(target: &ApiTarget, stage: &str) -> ResourceError {
+    ResourceError::Blocked {
+        what: format!(
+            "API Gateway does not turn off automatic deployment of stage {stage} of API {}, which was made by quick create: its routes \
+             would change one at a time, and not together with those of the other stages of `api.stage`",
+            target.id
+        ),
+        hint: Some(format!(
+            "name {stage} alone in `api.stage`, or leave it out"
+        )),
+    }
 }
 
 /// Whether a run has turned the automatic deployment of the stage off, and it is still off.

@@ -18,7 +18,7 @@ impl ApiAttachments {
     pub async fn pending_of_removal(cx: &Context) -> Result<Vec<String>, ResourceError> {
         let mut pending = Vec::new();
         for actual in Self::list(cx).await?.owned {
-            if cx.api() != Some(&actual.target) {
+            if !cx.stages().contains(&actual.target) {
                 pending.extend(removal::pending(cx, &actual).await?);
             }
         }
@@ -33,8 +33,8 @@ impl ResourceKind for ApiAttachments {
     async fn fetch(cx: &Context) -> Result<Listing<Actual>, ResourceError> {
         let mut listing = Listing::default();
         let mut records = record::all(cx).await?;
-        if let Some(api) = cx.api() {
-            records.entry(api.clone()).or_default();
+        for target in cx.stages() {
+            records.entry(target.clone()).or_default();
         }
         for (target, record) in records {
             let actual = Actual::load(cx, &target, record).await?;
@@ -56,7 +56,9 @@ impl ResourceKind for ApiAttachments {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-        let restored = match cx.enter_api(&actual.target).await? {
+        let _turn = cx.api_turn().await;
+        let is_new = cx.enter_api(&actual.target).await?;
+        let restored = match is_new || record::is_shared(cx, &actual.target).await? {
             true => {
                 let cx = &cx.fresh();
                 let actual = Actual::read(cx, &actual.target).await?;

@@ -38,6 +38,7 @@ mod restored;
 pub mod rollback;
 pub mod selection;
 pub mod served;
+pub mod stages;
 pub mod undeployed_changes;
 
 pub use self::apply::{ApiAttachment, DEPLOYMENT, GUARDED, Guarded, Publication};

@@ -207,6 +207,16 @@ pub async fn targets(cx: &Context) -> Result<BTreeSet<ApiTarget>, ResourceError>
     Ok(targets.map(|(target, _)| target).collect())
 }
 
+/// Whether the stack has a record of another stage of the same API. Stages share the draft.
+///
+/// # Errors
+/// When the listing fails.
+pub(super) async fn is_shared(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
+    let all = targets(cx).await?;
+    let is_other = |other: &ApiTarget| other.api() == target.api() && other != target;
+    Ok(all.iter().any(is_other))
+}
+
 /// Every record of the stack.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::actual::Actual;
 use super::deployments::{is_of_closing, remove, replaced};
 use super::marker::{is_restored, protects, restores};
-use super::undeployed_changes;
+use super::{stages, undeployed_changes};
 use crate::api_gateway::change::{deploy, move_stage};
 use crate::api_gateway::{self, Deployment, Method, Protocol, deployments};
 use crate::resource::{Context, ResourceError};
@@ -71,12 +71,11 @@ fn is_removed(actual: &Actual, keep_protected: bool, id: &str, description: &str
 
 /// Moves the stage away from this stack's deployment: back to its former deployment if no other
 /// user has published since, neither on top of this stack's deployment nor with it; otherwise to a
-/// new deployment of the restored draft. Then deletes this stack's deployments except `kept`.
-/// Returns the deployment that the stage was moved to.
+/// new deployment of the restored draft. Then deletes this stack's deployments that serve no other
+/// stage of the stack. Returns the deployment that the stage was moved to.
 pub(super) async fn restore_stage(
     cx: &Context,
     actual: &Actual,
-    kept: Option<&str>,
 ) -> Result<Option<String>, ResourceError> {
     // Restoring the methods takes time, and a deployment that others make meanwhile is never replaced by
     // an older one.
@@ -119,9 +118,10 @@ pub(super) async fn restore_stage(
             deploy(cx, target, actual.stage.as_ref(), &description).await?
         }
     };
+    let kept = stages::served_elsewhere(cx, target).await?;
     for found in all.iter().filter(|found| {
         is_removed(actual, keep_protected, &found.id, &found.description)
-            && Some(found.id.as_str()) != kept
+            && !kept.contains(&found.id)
     }) {
         remove(cx, actual, &found.id).await?;
     }

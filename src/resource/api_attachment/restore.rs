@@ -9,7 +9,7 @@ use super::marker::is_ours;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
 use super::removal::{remove_unserved, restore_stage};
 use super::restored::{self, same_guard};
-use super::{automatic, missing_record, responses};
+use super::{automatic, missing_record, responses, stages};
 use crate::api_gateway::change::restore_method;
 use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::aws::optional;
@@ -27,15 +27,10 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
     let frozen = freeze(cx, actual).await?;
     let actual = frozen.as_ref().unwrap_or(actual);
     // If only the stage changed, the attachment to the new stage has taken these over.
-    let stays = cx
-        .api()
-        .filter(|api| api.id == actual.target.id && **api != actual.target);
-    let (kept, kept_stage) = match stays {
-        Some(api) => (
-            record::all(cx).await?.remove(api).unwrap_or_default(),
-            (*api_gateway::stage(cx, api).await?).clone(),
-        ),
-        None => (Record::default(), None),
+    let stays = cx.successor(&actual.target);
+    let kept = match stays {
+        Some(api) => record::all(cx).await?.remove(api).unwrap_or_default(),
+        None => Record::default(),
     };
     let is_kept = |method: &Method| kept.method(&method.path, &method.method).is_some();
     for before in actual.record.methods().filter(|before| !is_kept(before)) {
@@ -72,8 +67,7 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
             }
         }
     }
-    let kept_deployment = kept_stage.map(|stage| stage.deployment_id);
-    let moved_to = restore_stage(cx, actual, kept_deployment.as_deref()).await?;
+    let moved_to = restore_stage(cx, actual).await?;
     prove(
         cx,
         actual,
@@ -106,7 +100,12 @@ async fn freeze(cx: &Context, actual: &Actual) -> Result<Option<Actual>, Resourc
         return Ok(None);
     };
     let reopens = !cx.options().keep_protected && actual.closed().next().is_some();
-    let is_needed = reopens || actual.serves_ours() || actual.held().next().is_some();
+    let changes_draft = reopens || actual.held().next().is_some();
+    if changes_draft {
+        // One that cannot be frozen deploys each restored route.
+        stages::freeze_others(cx, &actual.target).await?;
+    }
+    let is_needed = changes_draft || actual.serves_ours();
     if !stage.deploys_automatically || !is_needed {
         return Ok(None);
     }
@@ -187,20 +186,35 @@ async fn restore_responses(cx: &Context, actual: &Actual) -> Result<(), Resource
     Ok(())
 }
 
-/// Restores the routes of the draft after a rollback of a frozen stage to its former deployment, and thaws it: then the draft
-/// is what the stage serves. Returns whether it did. It does not if the former deployment has this stack's authorizer.
+/// Restores the routes of the draft after a rollback of frozen stages to their former deployments, and thaws them: then the
+/// draft is what they serve. Returns whether it did. It does not if a stage still has this stack's authorizer.
 ///
 /// # Errors
 /// The errors of the services.
 pub async fn withdraw(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
     let cx = &cx.fresh();
-    let actual = Actual::read(cx, target).await?;
-    let head = actual.record.head.as_ref();
-    if !automatic::is_frozen(head, actual.stage.as_ref()) || !actual.is_before_us() {
-        return Ok(false);
+    let mut frozen = Vec::new();
+    let mut attached = None;
+    for (stage, record) in record::all(cx).await? {
+        if stage.api() != target.api() {
+            continue;
+        }
+        let actual = Actual::load(cx, &stage, record).await?;
+        if actual.stage.is_some() && !actual.is_before_us() {
+            return Ok(false);
+        }
+        if automatic::is_frozen(actual.record.head.as_ref(), actual.stage.as_ref()) {
+            frozen.push(stage);
+        }
+        attached = Some(actual);
     }
+    let Some(actual) = attached.filter(|_| !frozen.is_empty()) else {
+        return Ok(false);
+    };
     restore_routes(cx, &actual, |_| true).await?;
-    automatic::thaw(cx, target, |uri| api_authorizer::is_ours(cx, uri)).await?;
+    for stage in &frozen {
+        automatic::thaw(cx, stage, |uri| api_authorizer::is_ours(cx, uri)).await?;
+    }
     Ok(true)
 }
 
