@@ -207,12 +207,12 @@ codes! {
     OtherStageDeploys "other-stage-deploys" {
         "Another stage of the HTTP or WebSocket API deploys automatically, and would serve the authorizer of this stack as soon as the routes change."
         "Nothing was changed."
-        "Turn off the automatic deployment of the stage that the finding names, or delete the stage."
+        "Turn off the automatic deployment of the stage that the finding names, add the stage to `api.stage`, or delete it. A stage of quick create cannot be one of several: name it alone, or leave it out."
     }
     AttachedToOtherStage "attached-to-other-stage" {
         "The stack protects another stage of the same HTTP or WebSocket API. The stages share one draft, whose routes cannot have the authorizer for one stage and be restored for the other."
         "Nothing was changed."
-        "Run `threescale-gw down` with the former stage first, then `threescale-gw up` with the new one. Or name the former stage in `api.stage` again."
+        "Add the former stage to the list of `api.stage`. Or run `threescale-gw down` first, then `threescale-gw up` with the new stage."
     }
     CanaryActive "canary-active" {
         "The stage has a canary release, whose requests would bypass the authorizer."

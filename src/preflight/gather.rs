@@ -578,13 +578,11 @@ async fn of_methods(
     let full = rules::authorizers(&authorizers, &facts.names.api_authorizer());
     findings.block(Code::QuotaExceeded, full);
     let observes = config.authorizer.mode == Mode::Observe;
-    let targets: BTreeMap<_, _> = facts
-        .stages()
-        .map(|target| {
-            let id = api_authorizer::identify(Kind::ApiAttachment, cx, target);
-            (id, target.clone())
-        })
-        .collect();
+    let mut targets = BTreeMap::new();
+    for target in facts.stages() {
+        let id = api_authorizer::identify(Kind::ApiAttachment, cx, target).await?;
+        targets.insert(id, target.clone());
+    }
     findings.methods = changed_methods(&plan.items, &targets, &methods.wanted, &records);
     let guarded = guarded(observes);
     findings
@@ -629,6 +627,10 @@ async fn of_methods(
     if plan.changes(&[Kind::ApiAttachment]) {
         let notices = kinds::notices(config, subject.api, stages, lacks_connect);
         findings.notices.extend(notices);
+        let configured: Vec<_> = facts.stages().collect();
+        let attached = record::targets(cx).await?;
+        let blocker = kinds::former_stages(&configured, &attached);
+        findings.block(Code::AttachedToOtherStage, blocker);
     }
     if plan.items.iter().any(deploys) {
         of_draft(subject, cx, stages, findings).await?;
@@ -669,9 +671,6 @@ async fn of_draft(
         kinds::managed_stage(stages),
     ];
     findings.block(Code::OtherStageDeploys, blockers.into_iter().flatten());
-    let attached = record::targets(cx).await?;
-    let blocker = kinds::former_stages(&configured, &attached);
-    findings.block(Code::AttachedToOtherStage, blocker);
     Ok(())
 }
 

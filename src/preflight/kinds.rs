@@ -60,7 +60,7 @@ pub fn former_stages(configured: &[&ApiTarget], attached: &BTreeSet<ApiTarget>) 
     let stages: Vec<_> = configured.iter().map(|stage| &*stage.stage).collect();
     (target.protocol != Protocol::Rest && !former.is_empty()).then(|| {
         format!(
-            "the stack is attached to stage {} of {} {}, and `api.stage` is {} now",
+            "the stack is attached to stage {} of {} {}, and `api.stage` is {} now: add the former stage, or run `threescale-gw down` first",
             former.join(", "),
             target.protocol,
             target.id,
@@ -198,8 +198,8 @@ mod tests {
         let attached = |stages: &[&str]| stages.iter().map(|stage| at(stage)).collect();
         let dev = at("http.stage.dev");
         let former = former_stages(&[&dev], &attached(&["http.default", "http.stage.dev"]));
-        let text =
-            "the stack is attached to stage $default of HTTP API a1, and `api.stage` is dev now";
+        let text = "the stack is attached to stage $default of HTTP API a1, and `api.stage` is dev now: add the former stage, or run \
+                    `threescale-gw down` first";
         assert_eq!(former.as_deref(), Some(text));
         for (target, others) in [
             ("http.stage.dev", vec!["http.stage.dev"]),

@@ -263,6 +263,7 @@ pub fn document(plan: &Plan, scope: &Scope, extras: &Findings, outputs: &Value) 
         "caller": scope.caller,
         "profile": scope.profile,
         "api": scope.apis.first(),
+        "stages": scope.apis.iter().map(|api| &api.stage).collect::<Vec<_>>(),
         "resources": resources,
         "totals": totals,
         "methods": extras.methods,

@@ -195,6 +195,7 @@ fn plan() -> Value {
         ("caller", nullable(text())),
         ("profile", nullable(text())),
         ("api", nullable(api())),
+        ("stages", texts()),
         ("resources", list(resource(("action", action())))),
         (
             "totals",

@@ -66,13 +66,24 @@ fn address(cx: &Context, function: &str) -> String {
     )
 }
 
-/// The logical id of a resource attached to `target`: `main` for the first stage of this run, and
-/// an id derived from the target for its other stages and for a former API.
-pub fn identify(kind: Kind, cx: &Context, target: &ApiTarget) -> LogicalId {
-    LogicalId::new(kind, attached_name(cx.api(), target))
+/// The logical id of a resource attached to `target`: `main` for the first stage of this run, or of
+/// the stack if the run has no API; an id derived from the target for other stages and APIs.
+///
+/// # Errors
+/// When the records cannot be listed.
+pub async fn identify(
+    kind: Kind,
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<LogicalId, ResourceError> {
+    let first = match cx.api() {
+        Some(first) => Some(first.clone()),
+        None => record::targets(cx).await?.into_iter().next(),
+    };
+    Ok(LogicalId::new(kind, attached_name(first.as_ref(), target)))
 }
 
-/// The name in such an id. `first`: the first stage of the run.
+/// The name in such an id. `first`: the first stage.
 pub fn attached_name(first: Option<&ApiTarget>, target: &ApiTarget) -> String {
     match first {
         Some(first) if first != target => format!("{}-{}", target.id, target.segment()),
@@ -124,7 +135,7 @@ impl ResourceKind for ApiAuthorizers {
                 .find(|authorizer| authorizer.name == cx.names().api_authorizer());
             let id = match target.stage.is_empty() {
                 true => LogicalId::new(Kind::ApiAuthorizer, &target.id),
-                false => identify(Kind::ApiAuthorizer, cx, &target),
+                false => identify(Kind::ApiAuthorizer, cx, &target).await?,
             };
             match named {
                 Some(found) if !is_ours(cx, &found.uri) => listing.unmanaged.push(Unmanaged {

@@ -277,7 +277,13 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
 /// A run of its own on `stack`.
 fn run_on(aws: &Aws, stack: &str) -> Context {
     let names = Names::new(stack, "us-east-1", "123456789012");
-    Context::new(aws.clone(), names, BTreeMap::new(), None, Sink::channel().0)
+    Context::new(
+        aws.clone(),
+        names,
+        BTreeMap::new(),
+        Vec::new(),
+        Sink::channel().0,
+    )
 }
 
 /// Waits until something is so; the deadline is only for a test that hangs.

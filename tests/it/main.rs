@@ -74,6 +74,7 @@ mod rollback;
 mod scope;
 mod serverless;
 mod stacks;
+mod stage_list;
 mod stored;
 mod support;
 mod sweep;

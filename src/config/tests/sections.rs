@@ -595,6 +595,57 @@ fn mapping_rules_that_do_not_fit_at_all_are_refused_with_their_size() {
 }
 
 #[test]
+fn a_stage_is_one_or_a_list_of_different_ones() {
+    let read = |stage: &str| {
+        let text = format!(
+            "stack: orders\napi: {{name: a, stage: {stage}}}\nthreescale: {{service_id: '1', service_token: t}}\n"
+        );
+        let loaded = load("x.yaml", &text, &|_| None);
+        schema::agrees(&text, &loaded);
+        loaded
+    };
+    for (stage, stages) in [
+        ("prod", vec!["prod"]),
+        ("[prod]", vec!["prod"]),
+        ("[$default, 'dev']", vec!["$default", "dev"]),
+    ] {
+        let config = read(stage).expect("a configuration");
+        assert_eq!(config.api.stages, stages);
+        assert_eq!(config.api.stage(), stages[0]);
+    }
+    // One stage is the same configuration in both forms.
+    let [alone, listed] = ["prod", "[prod]"].map(|stage| read(stage).expect("a configuration"));
+    assert_eq!(
+        serde_json::to_value(&alone).ok(),
+        serde_json::to_value(&listed).ok()
+    );
+    let name =
+        "must be the name of a stage: at most 128 letters, digits, `-` and `_`, or `$default`";
+    for (stage, problem) in [
+        (
+            "[]",
+            "x.yaml:2:23: api.stage: must name a stage at least".to_owned(),
+        ),
+        (
+            "[dev, dev]",
+            "x.yaml:2:29: api.stage[1]: names the stage twice".to_owned(),
+        ),
+        (
+            "[dev, 'a b']",
+            format!("x.yaml:2:29: api.stage[1]: {name}, not `a b`"),
+        ),
+        ("[[dev]]", "x.yaml:2:24: api.stage[0]: ".to_owned()),
+        (
+            "[$defualt]",
+            format!("x.yaml:2:24: api.stage[0]: {name}, not `$defualt`"),
+        ),
+    ] {
+        let refused = read(stage).expect_err("a problem").to_string();
+        assert!(refused.contains(&problem), "{stage}: {refused}");
+    }
+}
+
+#[test]
 fn the_key_of_usage_plans_must_be_one_that_callers_send() {
     let text = |kind: &str, key: &str| {
         format!(

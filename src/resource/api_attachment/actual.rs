@@ -137,7 +137,7 @@ impl Actual {
         // Without the API there is nothing to read or restore.
         let methods = optional(api_gateway::methods(cx, target.api()).await)?;
         let mut actual = Self {
-            id: api_authorizer::identify(Kind::ApiAttachment, cx, target),
+            id: api_authorizer::identify(Kind::ApiAttachment, cx, target).await?,
             target: target.clone(),
             record,
             unrecorded: of_other_stages,
@@ -165,7 +165,8 @@ impl Actual {
             .filter(|now| actual.before(now).is_none())
             .cloned()
             .collect();
-        if !cx.stages().contains(target) {
+        if cx.successor(target).is_some() {
+            // The attachment to that stage keeps them.
             actual.unrecorded.clear();
             actual.unrecorded_responses.clear();
         }

@@ -132,20 +132,32 @@ pub fn comparable(account: &Value) -> Value {
 
 /// Requests that the test AWS sends after each changing call: each protected route without a key.
 pub fn watch(aws: &TestAws, stage: &str) {
+    watch_stages(aws, &[stage]);
+}
+
+/// The number of requests to each stage.
+const WATCHED: usize = 5;
+
+/// The same requests to several stages.
+pub fn watch_stages(aws: &TestAws, stages: &[&str]) {
     let id = id(&aws.account());
-    let place = match stage {
-        "$default" => id,
-        stage => format!("{id}/{stage}"),
-    };
-    let request =
-        |method: &str, path: &str| json!({"method": method, "path": format!("{place}{path}")});
-    let requests = [
-        request("GET", "/orders"),
-        request("POST", "/orders"),
-        request("GET", "/orders/7"),
-        request("DELETE", "/files/a/b"),
-        request("GET", "/elsewhere"),
-    ];
+    let requests = stages.iter().flat_map(|stage| {
+        let place = match *stage {
+            "$default" => id.clone(),
+            stage => format!("{id}/{stage}"),
+        };
+        let request =
+            |method: &str, path: &str| json!({"method": method, "path": format!("{place}{path}")});
+        let requests: [_; WATCHED] = [
+            request("GET", "/orders"),
+            request("POST", "/orders"),
+            request("GET", "/orders/7"),
+            request("DELETE", "/files/a/b"),
+            request("GET", "/elsewhere"),
+        ];
+        requests
+    });
+    let requests: Vec<_> = requests.collect();
     aws.post("config", &json!({"watch": requests}));
 }
 
@@ -165,15 +177,22 @@ pub fn watched(aws: &TestAws) -> Vec<(String, Vec<u64>)> {
 
 /// Asserts that at each moment all watched routes are open, or all are protected.
 pub fn assert_unmixed(aws: &TestAws, at_least: usize, when: &str) {
+    assert_each_unmixed(aws, &[""], at_least, when);
+}
+
+/// Asserts the same of each of several stages.
+pub fn assert_each_unmixed(aws: &TestAws, stages: &[&str], at_least: usize, when: &str) {
     let watched = watched(aws);
     assert!(watched.len() >= at_least, "{when}: {watched:?}");
     for (operation, statuses) in &watched {
-        let open = statuses.iter().all(|status| *status == 200);
-        // Without an identity source, as in the mode observe, the authorizer refuses.
-        let closed = [401, 403].map(|refused| statuses.iter().all(|status| *status == refused));
-        assert!(
-            open || closed.contains(&true),
-            "{when}, after {operation}: {statuses:?}"
-        );
+        assert_eq!(statuses.len(), WATCHED * stages.len());
+        for (stage, statuses) in stages.iter().zip(statuses.chunks(WATCHED)) {
+            let is = |wanted: u64| statuses.iter().all(|status| *status == wanted);
+            // Without an identity source, as in the mode observe, the authorizer refuses.
+            assert!(
+                is(200) || is(401) || is(403),
+                "{when}, {stage}, after {operation}: {statuses:?}"
+            );
+        }
     }
 }

@@ -1,0 +1,446 @@
+//! A stack on several stages of one API: they change together, and each is restored.
+
+use serde_json::{Value, json};
+
+use crate::support::http_api::{
+    PROTECTED, account, assert_each_unmixed, comparable, id, rich, served, stage_of, watch_stages,
+    workplace,
+};
+use crate::support::kill::{each, killed_after_each};
+use crate::support::rest_api::{self, assert_mentions};
+use crate::support::{TestAws, assert_same};
+
+const OURS: &str = "CUSTOM threescale-gw-orders-authorizer";
+const DOWN: [&str; 4] = ["down", "--yes", "--stack", "orders"];
+
+/// The stages of the HTTP API, and whether each deploys automatically.
+const STAGES: [(&str, bool); 3] = [("prod", true), ("$default", true), ("dev", false)];
+
+fn names() -> [&'static str; 3] {
+    STAGES.map(|(name, _)| name)
+}
+
+/// The stages of the tests that interrupt a run at each call.
+const KILLED: [&str; 2] = ["prod", "$default"];
+
+/// An account with an HTTP API with all of these stages.
+fn http() -> TestAws {
+    let mut seed = rich("prod", true);
+    let stages =
+        STAGES.map(|(name, auto_deploy)| json!({"name": name, "auto_deploy": auto_deploy}));
+    seed["stages"] = json!(stages);
+    account(&seed)
+}
+
+fn list(stages: &[&str]) -> String {
+    format!("[{}]", stages.join(", "))
+}
+
+/// Asserts that each of these stages serves the protected routes with the stack's authorizer, and deploys as before.
+fn assert_protected(before: &Value, now: &Value, stages: &[&str], when: &str) {
+    for (stage, auto_deploy) in STAGES {
+        let mut wanted = served(before, stage);
+        if stages.contains(&stage) {
+            wanted.extend(PROTECTED.map(|route| (route.to_owned(), OURS.to_owned())));
+        }
+        assert_eq!(served(now, stage), wanted, "{when}: {stage}");
+        let now = &stage_of(now, stage)["AutoDeploy"];
+        assert_eq!(*now == true, auto_deploy, "{when}: {stage}");
+    }
+}
+
+#[test]
+fn up_protects_all_stages_and_down_restores_them() {
+    let aws = http();
+    let before = aws.account();
+    let here = workplace(&aws, &list(&names()));
+    watch_stages(&aws, &names());
+    let plan = here.run(&["plan"]);
+    assert_mentions(
+        &plan,
+        &["automatic deployment of stage prod, $default is turned off"],
+    );
+    let up = here.succeed(&["up", "--yes"]);
+    assert_each_unmixed(&aws, &names(), 30, "up");
+    let changes = aws.changes();
+    aws.check_log();
+    assert_protected(&before, &aws.account(), &names(), "up");
+    // The routes change once.
+    let count = |operation: &str| changes.iter().filter(|one| *one == operation).count();
+    assert_eq!(count("UpdateRoute"), PROTECTED.len(), "{changes:?}");
+    assert_eq!(count("CreateDeployment"), 3, "{changes:?}");
+    for stage in names() {
+        assert!(up.stderr.contains(&format!("/{stage}/")), "{}", up.stderr);
+    }
+    let again = here.succeed(&["up", "--yes"]);
+    assert!(again.stderr.contains("No changes"), "{}", again.stderr);
+
+    let status = here.succeed(&["status", "-o", "json"]).json();
+    let stages = status["api"]["stages"].as_array().expect("a list").clone();
+    let of = |key: &str| {
+        stages
+            .iter()
+            .map(|stage| stage[key].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("stage"), names().map(|name| json!(name)));
+    assert_eq!(of("verified"), [true, true, true]);
+    assert_eq!(of("automatic_deployment"), [true, true, false]);
+    assert_eq!(status["healthy"], true, "{status}");
+    let status = here.succeed(&["status"]);
+    assert_mentions(
+        &status,
+        &["stage dev verified at", "HTTP API", "stage $default"],
+    );
+    let without_file = here
+        .succeed(&["status", "--stack", "orders", "-o", "json"])
+        .json();
+    assert_eq!(
+        without_file["api"]["stages"].as_array().map(Vec::len),
+        Some(3)
+    );
+    for arguments in [
+        &["verify", "-o", "json"][..],
+        &["verify", "-o", "json", "--stack", "orders"],
+    ] {
+        let verified = here.succeed(arguments).json();
+        let stages = verified["stages"].as_array().expect("a list");
+        let stages: Vec<_> = stages.iter().map(|stage| stage["stage"].as_str()).collect();
+        assert_eq!(stages.len(), 3, "{verified}");
+        let requests = verified["requests"].as_array().expect("a list");
+        for name in names() {
+            assert!(stages.contains(&Some(name)), "{verified}");
+            assert!(requests.iter().any(|request| request["stage"] == name));
+        }
+    }
+    let one = here.succeed(&["verify", "--stage", "dev"]);
+    assert!(
+        !one.stdout.contains("/prod/") && one.stdout.contains("/dev/"),
+        "{}",
+        one.stdout
+    );
+    let wrong = here.run(&["verify", "--stage", "devel"]);
+    assert_eq!(wrong.code, Some(2));
+    assert_mentions(
+        &wrong,
+        &["--stage devel: the stack is attached to prod, $default, dev"],
+    );
+    let url = here.run(&["verify", "--url", "https://api.example.com/"]);
+    assert_eq!(url.code, Some(2));
+    assert_mentions(&url, &["give --stage"]);
+
+    aws.post("log/clear", &json!({}));
+    here.succeed(&DOWN);
+    assert_each_unmixed(&aws, &names(), 20, "down");
+    aws.check_log();
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// Each state that a kill of `up` leaves is finished by the next `up`, and removed by the next `down`.
+#[test]
+fn up_killed_after_each_call_is_finished_or_removed() {
+    let aws = http();
+    let before = aws.account();
+    let here = workplace(&aws, &list(&KILLED));
+    watch_stages(&aws, &KILLED);
+    let states = killed_after_each(&aws, &here, &["up", "--yes"], "apigatewayv2");
+    assert!(states.len() >= 12, "{} changing calls", states.len());
+    let runs = states.into_iter().flat_map(|killed| {
+        let copy = killed.aws.fork();
+        [
+            (killed.after.clone(), killed.aws, true),
+            (killed.after, copy, false),
+        ]
+    });
+    each(runs.collect(), |nth, (operation, aws, goes_on)| {
+        let when = format!("killed after {nth}, {operation}, up: {goes_on}");
+        let here = workplace(&aws, &list(&KILLED));
+        aws.post("log/clear", &json!({}));
+        watch_stages(&aws, &KILLED);
+        if goes_on {
+            here.succeed(&["up", "--yes"]);
+            assert_protected(&before, &aws.account(), &KILLED, &when);
+            let plan = here.run(&["plan", "--exit-code"]);
+            assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
+        }
+        here.succeed(&DOWN);
+        assert_each_unmixed(&aws, &KILLED, 1, &when);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    });
+}
+
+#[test]
+fn down_killed_after_each_call_is_finished_by_the_next_down() {
+    let aws = http();
+    let before = aws.account();
+    let here = workplace(&aws, &list(&KILLED));
+    here.succeed(&["up", "--yes"]);
+    let states = killed_after_each(&aws, &here, &DOWN, "apigatewayv2");
+    assert!(states.len() >= 10, "{} changing calls", states.len());
+    each(states, |nth, killed| {
+        let aws = killed.aws;
+        watch_stages(&aws, &KILLED);
+        workplace(&aws, &list(&KILLED)).succeed(&DOWN);
+        let when = format!("killed after {nth}, {}", killed.after);
+        assert_each_unmixed(&aws, &KILLED, 1, &when);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    });
+}
+
+#[test]
+fn a_fault_at_each_call_changes_nothing_in_the_end() {
+    for kind in ["throttle", "500", "drop", "unreadable"] {
+        let aws = http();
+        let before = aws.account();
+        let here = workplace(&aws, &list(&names()));
+        watch_stages(&aws, &names());
+        let every =
+            json!([{"service": "apigatewayv2", "mutating": true, "every": true, "kind": kind}]);
+        aws.post("faults", &every);
+        here.succeed(&["up", "--yes"]);
+        assert_protected(&before, &aws.account(), &names(), kind);
+        here.succeed(&DOWN);
+        assert_each_unmixed(&aws, &names(), 20, kind);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    }
+}
+
+/// If callers of one stage are affected, all stages are moved back, and deploy automatically again.
+#[test]
+fn a_failed_verification_restores_every_stage() {
+    let aws = http();
+    let before = aws.account();
+    let here = workplace(&aws, &list(&names()));
+    watch_stages(&aws, &names());
+    aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let up = here.run(&["up", "--yes", "--settle", "0s"]);
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    for stage in names() {
+        assert_mentions(
+            &up,
+            &[&format!("stage {stage} is rolled back to deployment")],
+        );
+    }
+    assert_each_unmixed(&aws, &names(), 16, "rolled back");
+    assert_protected(&before, &aws.account(), &[], "rolled back");
+    aws.post("config", &json!({"outcomes": {"authorizer": null}}));
+    here.succeed(&["up", "--yes"]);
+    assert_protected(&before, &aws.account(), &names(), "up again");
+    here.succeed(&DOWN);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// `rollback` opens all stages, or the one of `--stage`; the next `up` protects them, and `down` restores them.
+#[test]
+fn a_rollback_moves_every_stage_or_one() {
+    let aws = http();
+    let before = aws.account();
+    let here = workplace(&aws, &list(&names()));
+    here.succeed(&["up", "--yes"]);
+    for (arguments, open) in [
+        (&["rollback"][..], &names()[..]),
+        (&["rollback", "--stage", "prod"], &["prod"]),
+        (&["rollback", "--stage", "dev"], &["dev"]),
+    ] {
+        let when = arguments.join(" ");
+        let aws = aws.fork();
+        let here = workplace(&aws, &list(&names()));
+        aws.post("log/clear", &json!({}));
+        watch_stages(&aws, &names());
+        here.succeed(arguments);
+        let now = aws.account();
+        for (stage, auto_deploy) in STAGES {
+            let is_open = open.contains(&stage);
+            let former = served(&before, stage);
+            assert_eq!(served(&now, stage) == former, is_open, "{when}: {stage}");
+            let automatic = stage_of(&now, stage)["AutoDeploy"] == true;
+            assert_eq!(automatic, auto_deploy && !is_open, "{when}: {stage}");
+        }
+        let status = here.run(&["status", "--exit-code"]);
+        assert_eq!(status.code, Some(3), "{}", status.stdout);
+        let down = aws.fork();
+        here.succeed(&["up", "--yes"]);
+        assert_protected(&before, &aws.account(), &names(), &when);
+        assert_each_unmixed(&aws, &names(), 1, &when);
+        workplace(&down, "prod").succeed(&DOWN);
+        assert_each_unmixed(&down, &names(), 1, &when);
+        assert_same(&comparable(&before), &comparable(&down.account()));
+    }
+    let to = here.run(&["rollback", "--to", "abc"]);
+    assert_eq!(to.code, Some(2));
+    assert_mentions(&to, &["give --stage"]);
+}
+
+/// A list may grow. An automatic stage that is taken out would publish the authorizer, so that is refused.
+#[test]
+fn a_list_of_an_http_api_grows_and_does_not_shrink() {
+    let mut seed = rich("prod", true);
+    seed["stages"] =
+        json!([{"name": "prod", "auto_deploy": true}, {"name": "$default"}, {"name": "dev"}]);
+    let aws = account(&seed);
+    let before = aws.account();
+    workplace(&aws, "prod").succeed(&["up", "--yes"]);
+    let both = workplace(&aws, "[dev, prod]");
+    watch_stages(&aws, &["prod", "dev"]);
+    let plan = both.run(&["plan"]);
+    assert_mentions(&plan, &["api-attachment/main", "GET /orders"]);
+    both.succeed(&["up", "--yes"]);
+    assert_each_unmixed(&aws, &["prod", "dev"], 1, "grown");
+    let grown = aws.account();
+    assert_eq!(served(&grown, "dev")["GET /orders"], OURS);
+    assert_eq!(served(&grown, "prod")["GET /orders"], OURS);
+    assert!(stage_of(&grown, "prod")["AutoDeploy"] == true);
+    assert_eq!(served(&grown, "$default"), served(&before, "$default"));
+    let plan = both.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+    let less = workplace(&aws, "dev").run(&["up", "--yes"]);
+    assert_eq!(less.code, Some(4), "{}", less.stderr);
+    assert_mentions(&less, &["the stack is attached to stage prod of HTTP API"]);
+    assert_same(&grown, &aws.account());
+    both.succeed(&DOWN);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// A change of the settings or of the routes reaches every stage, and no caller meets two of them.
+#[test]
+fn a_later_change_reaches_every_stage() {
+    let aws = http();
+    let before = aws.account();
+    workplace(&aws, &list(&names())).succeed(&["up", "--yes"]);
+    let here = workplace(&aws, &list(&names()));
+    here.edit("except: [\"GET /health\"]", "protect: [\"GET /orders\"]");
+    here.succeed(&["up", "--yes"]);
+    let now = aws.account();
+    for (stage, auto_deploy) in STAGES {
+        let routes = served(&now, stage);
+        let ours: Vec<_> = routes.iter().filter(|(_, kind)| *kind == OURS).collect();
+        assert_eq!(ours.len(), 1, "{stage}: {routes:?}");
+        assert_eq!(stage_of(&now, stage)["AutoDeploy"] == true, auto_deploy);
+    }
+    let observing = workplace(&aws, &list(&names()));
+    observing.edit("authorizer: {", "authorizer: {mode: observe, ");
+    watch_stages(&aws, &names());
+    observing.succeed(&["up", "--yes"]);
+    let plan = observing.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+    here.succeed(&DOWN);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// The draft of a stage that quick create made cannot be changed together with others.
+#[test]
+fn a_managed_stage_is_no_part_of_a_list() {
+    let seed = json!({"protocol": "HTTP", "name": "orders-api", "quick_create": true,
+        "routes": [{"key": "GET /orders"}]});
+    let aws = account(&seed);
+    let api = id(&aws.account());
+    let made = aws.call("apigatewayv2", "CreateDeployment", json!({"ApiId": api}));
+    let dev = json!({"ApiId": api, "StageName": "dev", "DeploymentId": made["DeploymentId"]});
+    aws.call("apigatewayv2", "CreateStage", dev);
+    let before = aws.account();
+    let up = workplace(&aws, "[dev, $default]").run(&["up", "--yes"]);
+    assert_eq!(up.code, Some(4), "{}", up.stderr);
+    assert_mentions(
+        &up,
+        &[
+            "stage $default of HTTP API",
+            "was created by quick create",
+            "alone",
+        ],
+    );
+    assert_same(&before, &aws.account());
+}
+
+/// The `api` line for stages of the REST API.
+fn of_rest(stages: &str) -> String {
+    format!("api: {{name: orders-api, stage: {stages}, except: [\"GET /health\"]}}")
+}
+
+/// A REST API with the stages prod and dev.
+fn rest() -> (TestAws, String) {
+    let (aws, id) = rest_api::account();
+    rest_api::add_stage(&aws, &id);
+    (aws, id)
+}
+
+#[test]
+fn the_stages_of_a_rest_api_are_protected_and_restored() {
+    let (aws, id) = rest();
+    let before = aws.account();
+    let here = rest_api::workplace(&aws, &of_rest("[prod, dev]"));
+    here.succeed(&["up", "--yes"]);
+    aws.check_log();
+    let now = aws.account();
+    for stage in ["prod", "dev"] {
+        let served = rest_api::served(&now, &id, stage);
+        assert!(
+            served["GET /orders"].starts_with("CUSTOM threescale"),
+            "{served:?}"
+        );
+        assert_eq!(served["GET /health"], "NONE");
+    }
+    let plan = here.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+    let states = killed_after_each(&aws, &here, &DOWN, "apigateway");
+    assert_same(&before, &aws.account());
+    each(states, |_, killed| {
+        rest_api::workplace(&killed.aws, &of_rest("[prod, dev]")).succeed(&DOWN);
+        assert_same(&before, &killed.aws.account());
+    });
+}
+
+#[test]
+fn a_killed_up_on_two_stages_of_a_rest_api_is_finished_or_removed() {
+    let (aws, id) = rest();
+    let before = aws.account();
+    let here = rest_api::workplace(&aws, &of_rest("[prod, dev]"));
+    let states = killed_after_each(&aws, &here, &["up", "--yes"], "apigateway");
+    each(states, |nth, killed| {
+        let when = format!("killed after {nth}, {}", killed.after);
+        let down = killed.aws.fork();
+        let here = rest_api::workplace(&killed.aws, &of_rest("[prod, dev]"));
+        here.succeed(&["up", "--yes"]);
+        for stage in ["prod", "dev"] {
+            let served = rest_api::served(&killed.aws.account(), &id, stage);
+            assert!(
+                served["GET /orders"].starts_with("CUSTOM threescale"),
+                "{when}: {served:?}"
+            );
+        }
+        here.succeed(&DOWN);
+        assert_same(&before, &killed.aws.account());
+        rest_api::workplace(&down, &of_rest("prod")).succeed(&DOWN);
+        assert_same(&before, &down.account());
+    });
+}
+
+/// A list grows, shrinks and changes its order. A stage that leaves it serves its former deployment again.
+#[test]
+fn a_list_of_a_rest_api_grows_and_shrinks() {
+    let (aws, id) = rest();
+    let before = aws.account();
+    let is_protected = |stage: &str| {
+        let served = rest_api::served(&aws.account(), &id, stage);
+        served["GET /orders"].starts_with("CUSTOM threescale")
+    };
+    for (stages, prod, dev) in [
+        ("prod", true, false),
+        ("[prod, dev]", true, true),
+        ("[dev, prod]", true, true),
+        ("[dev]", false, true),
+        ("[prod, dev]", true, true),
+        ("prod", true, false),
+    ] {
+        let here = rest_api::workplace(&aws, &of_rest(stages));
+        here.succeed(&["up", "--yes"]);
+        assert_eq!(
+            (is_protected("prod"), is_protected("dev")),
+            (prod, dev),
+            "{stages}"
+        );
+        let plan = here.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(0), "{stages}: {}", plan.stdout);
+    }
+    rest_api::workplace(&aws, &of_rest("prod")).succeed(&DOWN);
+    assert_same(&before, &aws.account());
+}
