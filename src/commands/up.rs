@@ -413,7 +413,7 @@ async fn work(
         }
     }
     if let (Some(baseline), Some(cause)) = (&baseline, &expired)
-        && session.publication.is_made()
+        && !session.publication.made().is_empty()
     {
         status = verify_without_aws(session, args, signals, baseline, cause).await;
     }
@@ -450,7 +450,7 @@ async fn finish(
             return Ok(status);
         }
     }
-    let again = thaw(session, &cx).await?;
+    let again = thaw(session, &cx, args.only.is_none()).await?;
     if !args.no_verify && !again.is_empty() {
         let status = verify(session, &cx.fresh(), args, signals, again, baseline).await?;
         if status != ExitStatus::Done {
@@ -487,11 +487,12 @@ async fn finish(
 }
 
 /// Turns the automatic deployment of the stages on again that serve this stack's authorizer: one that a rollback has moved
-/// away from it stays as it is. Returns the stages on which this has published changes of others.
-async fn thaw(session: &Session, cx: &Context) -> Result<Vec<UnverifiedStage>> {
+/// away from it stays as it is. `is_complete`: the run has brought the draft to the configured state. Returns the stages on which
+/// this has published changes of others.
+async fn thaw(session: &Session, cx: &Context, is_complete: bool) -> Result<Vec<UnverifiedStage>> {
     let mut again = Vec::new();
     for target in session.facts.stages() {
-        if !stages::serves_frozen(&cx.fresh(), target).await? {
+        if !stages::serves_frozen(&cx.fresh(), target, is_complete).await? {
             continue;
         }
         cx.enter_api(target).await?;

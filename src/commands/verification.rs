@@ -19,8 +19,9 @@ use crate::report;
 use crate::resource::api_attachment::restore::withdraw;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::api_attachment::served::{self, Unverified};
+use crate::resource::api_attachment::{automatic, stages};
 use crate::resource::function_publication::{self, MovedBack};
-use crate::resource::{Context, ResourceError};
+use crate::resource::{Context, ResourceError, api_authorizer};
 use crate::verify::{Before, Fault, Report, Row};
 
 /// A stage, and what it serves that is not verified.
@@ -103,6 +104,7 @@ async fn go_back(session: &Session, cx: &Context, found: &[UnverifiedStage]) -> 
         told.push(moved_back(&target.stage, moved));
     }
     if is_moved {
+        told.extend(thaw_others(session, cx, found).await);
         match withdraw(cx, &session.facts.api).await {
             Ok(true) => told.push(
                 "the routes are restored, and automatic deployment is on again, without the authorizer"
@@ -121,6 +123,31 @@ async fn go_back(session: &Session, cx: &Context, found: &[UnverifiedStage]) -> 
         }
     }
     told
+}
+
+/// Turns automatic deployment on again for the stages that the run has frozen and not moved: they serve what the draft has. Returns
+/// what failed.
+async fn thaw_others(session: &Session, cx: &Context, found: &[UnverifiedStage]) -> Option<String> {
+    let cx = cx.fresh();
+    let is_moved = |target: &ApiTarget| {
+        let mut moved = found.iter().filter(|(_, found)| found.is_new_deployment);
+        moved.any(|(moved, _)| moved == target)
+    };
+    for target in session.facts.stages().filter(|target| !is_moved(target)) {
+        let thawed = async {
+            if stages::serves_frozen(&cx, target, true).await? {
+                automatic::thaw(&cx, target, |uri| api_authorizer::is_ours(&cx, uri)).await?;
+            }
+            Ok::<_, ResourceError>(())
+        };
+        if let Err(error) = thawed.await {
+            let stage = &target.stage;
+            return Some(format!(
+                "automatic deployment of stage {stage} could not be turned on: {error}"
+            ));
+        }
+    }
+    None
 }
 
 /// What became of a stage that was to be moved back.
@@ -218,7 +245,9 @@ pub(super) async fn verify_without_aws(
     let sink = session.cx.sink();
     let settle = args.requests.settle;
     let (mut worst, mut is_skipped, mut stages) = (Vec::new(), false, Vec::new());
-    for (target, requests, before) in &baseline.stages {
+    let made = session.publication.made();
+    let deployed = baseline.stages.iter();
+    for (target, requests, before) in deployed.filter(|(target, ..)| made.contains(target)) {
         let report = tokio::select! {
             report = requests.send(sink, settle, before, true) => report,
             _ = signals.cancel.stopped() => Report::default(),
@@ -230,15 +259,15 @@ pub(super) async fn verify_without_aws(
     }
     let stage = stages.join(", ");
     let result = match (worst.is_empty(), is_skipped) {
-        (_, true) => String::new(),
+        (false, _) => format!(
+            "; the requests, which need no credentials, found: {}; the stage could not be moved back",
+            shortened(&worst)
+        ),
+        (true, true) => String::new(),
         (true, false) => {
             "; the requests, which need no credentials, found nothing that affects callers"
                 .to_owned()
         }
-        (false, false) => format!(
-            "; the requests, which need no credentials, found: {}; the stage could not be moved back",
-            shortened(&worst)
-        ),
     };
     let text =
         format!("stage {stage} serves our deployment and it was not verified: {cause}{result}");

@@ -136,7 +136,7 @@ async fn meant(
         .map(|output| output.physical_id);
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
     let ours = authorizer.as_deref();
-    let sorted = preflight::methods(&session.config, &all, ours, &elsewhere, &record);
+    let sorted = preflight::methods((&session.config, target), &all, ours, &elsewhere, &record);
     let mut meant = expected(&all, |method| sorted.wanted.contains(method));
     let stage = api_gateway::stage(cx, target).await?;
     let served = (*stage).as_ref().and_then(|stage| stage.served.as_ref());

@@ -12,12 +12,12 @@ use crate::resource::Field;
 use crate::resource::api_attachment::GUARDED;
 use crate::resource::api_attachment::record::Record;
 
-/// The methods that `items` protect or open. `wanted` are those to protect in each of `targets`, by their items; `records` what the methods of each API
+/// The methods that `items` protect or open. `targets` are the stages, by their items; `wanted` the methods to protect in each; `records` what the methods of each API
 /// and stage were before the stack.
 pub fn changed_methods(
     items: &[Item],
     targets: &BTreeMap<LogicalId, ApiTarget>,
-    wanted: &[Method],
+    wanted: &BTreeMap<ApiTarget, Vec<Method>>,
     records: &BTreeMap<ApiTarget, Record>,
 ) -> MethodChanges {
     let mut changed = MethodChanges::default();
@@ -30,7 +30,7 @@ pub fn changed_methods(
         let target = targets.get(&item.id);
         match (item.action, target) {
             (Action::Create, Some(target)) => {
-                let labels = wanted.iter().map(Method::label);
+                let labels = wanted.get(target).into_iter().flatten().map(Method::label);
                 changed.closed.extend(labels.map(|label| of(target, label)));
             }
             (Action::Delete, _) => {
@@ -120,7 +120,7 @@ mod tests {
             item("api-attachment/other", Action::Delete, Vec::new()),
             item("vpc/main", Action::Delete, Vec::new()),
         ];
-        let wanted = [method("/orders", "NONE")];
+        let wanted = BTreeMap::from([(target("prod"), vec![method("/orders", "NONE")])]);
         let changed = changed_methods(&items, &targets(), &wanted, &records);
         assert_eq!(labels(&changed.closed), ["a1/prod GET /orders"]);
         assert_eq!(labels(&changed.opened), ["a1/old GET /open"]);
@@ -146,7 +146,7 @@ mod tests {
             Change::new(Field::Property("deployment"), &"x", &"NONE"),
         ];
         let items = [item("api-attachment/main", Action::Update, changes)];
-        let changed = changed_methods(&items, &targets(), &[], &BTreeMap::new());
+        let changed = changed_methods(&items, &targets(), &BTreeMap::new(), &BTreeMap::new());
         assert_eq!(
             labels(&changed.closed),
             ["a1/prod GET /a", "a1/prod GET /b"]

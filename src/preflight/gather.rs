@@ -558,22 +558,42 @@ async fn of_methods(
     let authorizer = cx
         .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
-    let elsewhere = other_stacks::elsewhere(cx, api).await?;
     let records = record::all(cx).await?;
-    let record = records.get(api).cloned().unwrap_or_default();
-    let methods = rules::methods(config, &all, authorizer.as_deref(), &elsewhere, &record);
-    if methods.wanted.is_empty() {
-        let why: String = methods
-            .notices
-            .iter()
-            .map(|why| format!("; {why}"))
-            .collect();
-        let none = format!(
-            "no method of API {} is protected by `api.protect` and `api.except`{why}",
-            api.id
+    let mut wanted = BTreeMap::new();
+    let mut sorted = Vec::new();
+    for (target, _) in stages {
+        let elsewhere = other_stacks::elsewhere(cx, target).await?;
+        let record = records.get(*target).cloned().unwrap_or_default();
+        let methods = rules::methods(
+            (config, target),
+            &all,
+            authorizer.as_deref(),
+            &elsewhere,
+            &record,
         );
-        findings.block(Code::NothingProtected, [none]);
+        if methods.wanted.is_empty() {
+            let why: String = methods
+                .notices
+                .iter()
+                .map(|why| format!("; {why}"))
+                .collect();
+            let at = match stages.len() {
+                1 => String::new(),
+                _ => format!(", stage {},", target.stage),
+            };
+            let none = format!(
+                "no method of API {}{at} is protected by `api.protect` and `api.except`{why}",
+                api.id
+            );
+            findings.block(Code::NothingProtected, [none]);
+        }
+        wanted.insert((*target).clone(), methods.wanted.clone());
+        sorted.push(methods);
     }
+    let (methods, more) = match sorted.split_first() {
+        Some((first, more)) => (first.clone(), more),
+        None => (rules::Methods::default(), &[][..]),
+    };
     let authorizers = api_gateway::authorizers(cx, api.api()).await?;
     let full = rules::authorizers(&authorizers, &facts.names.api_authorizer());
     findings.block(Code::QuotaExceeded, full);
@@ -583,7 +603,7 @@ async fn of_methods(
         let id = api_authorizer::identify(Kind::ApiAttachment, cx, target).await?;
         targets.insert(id, target.clone());
     }
-    findings.methods = changed_methods(&plan.items, &targets, &methods.wanted, &records);
+    findings.methods = changed_methods(&plan.items, &targets, &wanted, &records);
     let guarded = guarded(observes);
     findings
         .attaches
@@ -594,7 +614,12 @@ async fn of_methods(
                 method.shown_authorization()
             )
         }));
-    findings.notices.extend(methods.notices);
+    findings.notices.extend(methods.notices.iter().cloned());
+    for notice in more.iter().flat_map(|methods| &methods.notices) {
+        if !findings.notices.contains(notice) {
+            findings.notices.push(notice.clone());
+        }
+    }
     let unrecorded = lost_record::of_recorded(cx).await?;
     findings
         .notices
@@ -628,7 +653,15 @@ async fn of_methods(
         let notices = kinds::notices(config, subject.api, stages, lacks_connect);
         findings.notices.extend(notices);
         let configured: Vec<_> = facts.stages().collect();
-        let attached = record::targets(cx).await?;
+        let mut attached = BTreeSet::new();
+        for (target, record) in &records {
+            // A stage that was deleted, or that a killed run has only noted, needs nothing.
+            let is_frozen = record.head.as_ref().is_some_and(|head| head.frozen);
+            let is_held = is_frozen || !record.chunks.is_empty();
+            if is_held && api_gateway::stage(cx, target).await?.is_some() {
+                attached.insert(target.clone());
+            }
+        }
         let blocker = kinds::former_stages(&configured, &attached);
         findings.block(Code::AttachedToOtherStage, blocker);
     }
@@ -639,11 +672,12 @@ async fn of_methods(
         let is_of_stage = |item: &&Item| targets.get(&item.id) == Some(*target);
         if plan.items.iter().filter(is_of_stage).any(deploys) {
             let at = (*target, stage.as_ref());
-            of_deployment(subject, cx, at, &methods.wanted, findings).await?;
+            let wanted = wanted.get(*target).map(Vec::as_slice);
+            of_deployment(subject, cx, at, wanted.unwrap_or_default(), findings).await?;
         }
     }
-    let guarded = facts.stages().flat_map(|target| {
-        let wanted = methods.wanted.iter();
+    let guarded = wanted.iter().flat_map(|(target, wanted)| {
+        let wanted = wanted.iter();
         wanted.map(move |method| ChangedMethod::new(target, method.label()))
     });
     Ok(guarded.collect())

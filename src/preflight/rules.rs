@@ -316,7 +316,7 @@ pub struct Methods {
 /// `ours` is this stack's authorizer; `elsewhere` are the authorizers of other stacks that protect
 /// other stages, whose methods may be borrowed; `record` is what is recorded for the API and stage.
 pub fn methods(
-    config: &Config,
+    (config, target): (&Config, &ApiTarget),
     all: &[Method],
     ours: Option<&str>,
     elsewhere: &BTreeSet<String>,
@@ -335,7 +335,7 @@ pub fn methods(
                 "{} uses the authorizer of another stack, which protects other stages: it keeps that authorizer in the draft, and \
                  uses this stack's in stage {}",
                 method.label(),
-                config.api.stages.join(", ")
+                target.stage
             );
             sorted.notices.push(text);
         }
@@ -706,7 +706,15 @@ mod tests {
         };
         let told = |extra: &str, all: &[Method]| {
             let record = Record::default();
-            methods(&config(extra), all, None, &BTreeSet::new(), &record).notices
+            let target = ApiTarget::of_segment("a1", "prod");
+            methods(
+                (&config(extra), &target),
+                all,
+                None,
+                &BTreeSet::new(),
+                &record,
+            )
+            .notices
         };
         let any = verb("ANY", "/x");
         let notices = told("", &[any.clone(), verb("GET", "/y")]);
@@ -876,8 +884,9 @@ mod tests {
     #[test]
     fn guarded_methods_are_told() {
         let all = [method("/open", "NONE"), method("/iam", "AWS_IAM")];
+        let target = ApiTarget::of_segment("a1", "prod");
         let sorted = methods(
-            &config(""),
+            (&config(""), &target),
             &all,
             None,
             &BTreeSet::new(),
@@ -886,7 +895,7 @@ mod tests {
         assert_eq!(sorted.wanted, vec![all[0].clone()]);
         assert!(sorted.notices[0].contains("GET /iam has AWS_IAM and stays unchanged"));
         let named = methods(
-            &config(", protect: [\"GET /iam\"]"),
+            (&config(", protect: [\"GET /iam\"]"), &target),
             &all,
             None,
             &BTreeSet::new(),

@@ -1,6 +1,6 @@
 //! The desired state of the attachment, and the steps to reach it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
@@ -12,11 +12,12 @@ use super::kind::ApiAttachments;
 use super::marker::{DeploymentDigest, description, is_ours};
 use super::method_steps::{Wanted, method_steps};
 use super::record::{self, AttachmentState, ResponseBackup, digest};
+use super::stages::{self, Frozen};
 use super::{
-    deleted_api, other_stacks, responses, restore, restored, selection, stages, undeployed_changes,
+    deleted_api, other_stacks, responses, restore, restored, selection, undeployed_changes,
 };
 use crate::api_gateway::change::{deploy, restore_method, set_authorizer};
-use crate::api_gateway::{self, ApiTarget, Deployment, Method, Protocol, Response, deployments};
+use crate::api_gateway::{self, ApiTarget, Deployment, Method, Response, deployments};
 use crate::decision::guarded;
 use crate::id::LogicalId;
 use crate::resource::health_check::SelfTestGate;
@@ -61,8 +62,8 @@ pub struct Publication {
     /// The undeployed changes of other users that the operator has accepted. Until they are set, any change
     /// may be published.
     accepted: Mutex<Option<Vec<String>>>,
-    /// Whether this run has deployed the API.
-    made: AtomicBool,
+    /// The stages that this run has deployed.
+    made: Mutex<BTreeSet<ApiTarget>>,
 }
 
 impl Publication {
@@ -71,9 +72,15 @@ impl Publication {
         *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
-    /// Whether this run has deployed the API.
-    pub fn is_made(&self) -> bool {
-        self.made.load(Ordering::Acquire)
+    /// The stages that this run has deployed.
+    pub fn made(&self) -> BTreeSet<ApiTarget> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.clone()
+    }
+
+    fn note_made(&self, target: &ApiTarget) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.insert(target.clone());
     }
 
     /// Those of `found` that the operator was not shown.
@@ -136,18 +143,17 @@ impl ApiAttachment {
             let published = automatic::thaw(cx, &self.api, is_ours).await?;
             notice_published(cx, actual, &published);
         }
-        let (switch, frozen) = match is_writing {
+        let (switch, frozen, stages) = match is_writing {
             true => self.freeze(cx, actual).await?,
-            false => (Switch::AtOnce, None),
+            false => (Switch::AtOnce, None, Vec::new()),
         };
         let actual = frozen.as_ref().unwrap_or(actual);
         let mut steps = method_steps(actual, &self.wanted);
         let publishes_changes = match steps.deploy {
             true => match self.refuse_new_changes(cx, actual).await {
                 Err(error) => {
-                    if is_writing && self.api.protocol != Protocol::Rest {
-                        stages::thaw_unchanged(cx, &self.api).await?;
-                    }
+                    // Nothing is changed yet.
+                    thaw(cx, &stages).await;
                     return Err(error);
                 }
                 publishes => publishes?,
@@ -175,6 +181,10 @@ impl ApiAttachment {
             }
         }
         record::note(cx, &self.api, &actual.record, &unrecorded).await?;
+        let is_noted = |method: &&Method| unrecorded.iter().all(|new| new.key() != method.key());
+        let kept = actual.record.methods().filter(is_noted);
+        let recorded: Vec<_> = unrecorded.iter().chain(kept).collect();
+        stages::share(cx, &self.api, &recorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
         if switch == Switch::RouteByRoute {
             let labels = taken().map(Method::label).collect();
@@ -222,7 +232,7 @@ impl ApiAttachment {
             };
             let description = description(&actual.marker, token, holds);
             let made = deploy(cx, &self.api, now.stage.as_ref(), &description).await?;
-            self.publication.made.store(true, Ordering::Release);
+            self.publication.note_made(&self.api);
             self.note_replaced(cx, &now, &before, made.as_deref(), head)
                 .await?;
         }
@@ -250,35 +260,43 @@ impl ApiAttachment {
         Ok(())
     }
 
-    /// Freezes the stages of the stack that deploy automatically, and reads the API again.
+    /// Freezes the stages of the stack that deploy automatically, and reads the API again. Also returns the stages that this
+    /// has frozen.
     async fn freeze(
         &self,
         cx: &Context,
         actual: &Actual,
-    ) -> Result<(Switch, Option<Actual>), ResourceError> {
+    ) -> Result<(Switch, Option<Actual>, Vec<ApiTarget>), ResourceError> {
         automatic::refuse_other_stages(cx, &self.api).await?;
-        let mut refused = stages::freeze_others(cx, &self.api).await?;
+        let Frozen {
+            mut stages,
+            mut refused,
+        } = stages::freeze_others(cx, &self.api).await?;
         let stage = actual.stage.as_ref();
         let stage = stage.filter(|stage| stage.deploys_automatically && refused.is_empty());
         let mut frozen = None;
         if let (Some(stage), Some(head)) = (stage, &actual.record.head) {
             let serves_ours = actual.serves_ours();
             let switch = automatic::freeze(cx, &self.api, head, stage, serves_ours).await?;
-            if switch == Switch::RouteByRoute && cx.stages().len() > 1 {
-                refused.push(self.api.stage.clone());
+            match switch {
+                Switch::RouteByRoute if cx.stages().len() > 1 => {
+                    refused.push(self.api.stage.clone());
+                }
+                Switch::RouteByRoute => {}
+                Switch::AtOnce => stages.push(self.api.clone()),
             }
             frozen = Some(switch);
         }
         if let Some(refused) = refused.first() {
-            stages::thaw_unchanged(cx, &self.api).await?;
+            thaw(cx, &stages).await;
             return Err(automatic::cannot_freeze(&self.api, refused));
         }
         let Some(switch) = frozen else {
-            return Ok((Switch::AtOnce, None));
+            return Ok((Switch::AtOnce, None, stages));
         };
         let now = Actual::read(&cx.fresh(), &self.api).await?;
         automatic::ensure_frozen(switch, now.stage.as_ref())?;
-        Ok((switch, Some(now)))
+        Ok((switch, Some(now), stages))
     }
 
     /// Whether the stage serves this stack's verified deployment, and only its automatic deployment is still off.
@@ -310,7 +328,7 @@ impl ApiAttachment {
             ..head
         };
         record::write_head(cx, &self.api, &noted).await?;
-        self.publication.made.store(true, Ordering::Release);
+        self.publication.note_made(&self.api);
         Ok(())
     }
 
@@ -422,7 +440,9 @@ impl ApiAttachment {
         steps: &responses::Steps,
     ) -> Result<(), ResourceError> {
         let record = &actual.record.responses;
-        for (kind, taken) in &actual.unrecorded_responses {
+        let sharing = stages::sharing(cx, &self.api).await?;
+        let unrecorded = actual.unrecorded_responses.iter();
+        for (kind, taken) in unrecorded.filter(|(kind, _)| !steps.restore.contains(kind)) {
             record::write_response(cx, &self.api, kind, taken, false).await?;
         }
         let known = actual.taken_responses();
@@ -430,15 +450,13 @@ impl ApiAttachment {
             let response = &steps.managed[kind];
             let records = [known.get(*kind), actual.shared_responses.get(*kind)];
             let taken = ResponseBackup::of(actual.responses.get(*kind), records);
+            let taken = taken.with_written(response);
             let is_recorded = known.contains_key(*kind);
-            record::write_response(
-                cx,
-                &self.api,
-                kind,
-                &taken.with_written(response),
-                is_recorded,
-            )
-            .await?;
+            record::write_response(cx, &self.api, kind, &taken, is_recorded).await?;
+            for (other, record) in &sharing {
+                let is_recorded = record.responses.contains_key(*kind);
+                record::write_response(cx, other, kind, &taken, is_recorded).await?;
+            }
             if actual.responses.get(*kind) != Some(response) {
                 api_gateway::rest::responses::set(cx, &self.api.id, kind, Some(response)).await?;
             }
@@ -449,6 +467,11 @@ impl ApiAttachment {
             if !is_shared && responses::is_untouched(&taken, actual.responses.get(kind)) {
                 api_gateway::rest::responses::set(cx, &self.api.id, kind, taken.before.as_ref())
                     .await?;
+            }
+            for (other, record) in &sharing {
+                if record.responses.contains_key(kind) {
+                    record::remove_response(cx, other, kind).await?;
+                }
             }
             if record.contains_key(kind) {
                 record::remove_response(cx, &self.api, kind).await?;
@@ -484,7 +507,7 @@ impl ApiAttachment {
             || (is_automatic && actual.serves_ours())
             || is_of_closing(actual, &stage.deployment_id, &stage.description);
         if !is_known {
-            let elsewhere = stages::served_elsewhere(cx, &self.api).await?;
+            let elsewhere = stages::needed_elsewhere(cx, &self.api).await?;
             let first = is_automatic
                 || !deployments
                     .iter()
@@ -501,6 +524,15 @@ impl ApiAttachment {
             record::write_head(cx, &self.api, &noted).await?;
         }
         Ok(Some(noted))
+    }
+}
+
+/// Thaws stages that this run has frozen, before it has changed anything. One that stays frozen is reported at the end of the
+/// run, and thawed by the next one.
+async fn thaw(cx: &Context, stages: &[ApiTarget]) {
+    for stage in stages {
+        let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
+        let _ = automatic::thaw(cx, stage, is_ours).await;
     }
 }
 

@@ -14,7 +14,8 @@
 //! - *undeployed change*: another user's edit of the API's draft that this stack's deployment would
 //!   publish (`undeployed_changes`).
 //! - *other stack*: a stack of this program on the same API (`other_stacks`).
-//! - *freeze*, *thaw*: turn the automatic deployment of a stage off and on again (`automatic`).
+//! - *freeze*, *thaw*: turn the automatic deployment of a stage off and on again (`automatic`); all
+//!   stages of the stack on one API together (`stages`).
 //! - *deployment*: the copy of the draft that a stage serves; the description of this stack's
 //!   deployments lists what they contain (`marker`).
 

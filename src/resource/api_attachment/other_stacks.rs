@@ -166,8 +166,17 @@ async fn look(
                 other.frozen.insert(stage);
             }
         } else if part.starts_with(record::METHODS) {
+            // Each of its stages has a record of them.
             let methods: Vec<Method> = serde_json::from_str(value).unwrap_or_default();
-            other.methods.extend(methods);
+            for method in methods {
+                if other
+                    .methods
+                    .iter()
+                    .all(|known| known.key() != method.key())
+                {
+                    other.methods.push(method);
+                }
+            }
         }
     }
     Ok(other)

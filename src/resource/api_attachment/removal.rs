@@ -118,7 +118,7 @@ pub(super) async fn restore_stage(
             deploy(cx, target, actual.stage.as_ref(), &description).await?
         }
     };
-    let kept = stages::served_elsewhere(cx, target).await?;
+    let kept = stages::needed_elsewhere(cx, target).await?;
     for found in all.iter().filter(|found| {
         is_removed(actual, keep_protected, &found.id, &found.description)
             && !kept.contains(&found.id)
@@ -139,8 +139,9 @@ pub(super) async fn remove_unserved(cx: &Context, actual: &Actual) -> Result<(),
     let is_ours = |description: &str| {
         protects(description, &actual.marker).is_some() || is_restored(description, &actual.marker)
     };
+    let kept = stages::needed_elsewhere(cx, &actual.target).await?;
     for found in deployments(cx, api).await? {
-        if is_ours(&found.description) && !is_served(&found.id) {
+        if is_ours(&found.description) && !is_served(&found.id) && !kept.contains(&found.id) {
             remove(cx, actual, &found.id).await?;
         }
     }

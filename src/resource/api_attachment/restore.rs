@@ -45,6 +45,7 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
             ..head.clone()
         };
         record::write_head(cx, &actual.target, &closing).await?;
+        stages::note_closing(cx, &actual.target).await?;
     }
     let reopened = actual.closed().filter(|_| !cx.options().keep_protected);
     let given: Vec<_> = actual
@@ -96,15 +97,15 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
 
 /// Freezes a stage that deploys automatically and serves this stack's authorizer, and reads the API again.
 async fn freeze(cx: &Context, actual: &Actual) -> Result<Option<Actual>, ResourceError> {
-    let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
-        return Ok(None);
-    };
     let reopens = !cx.options().keep_protected && actual.closed().next().is_some();
     let changes_draft = reopens || actual.held().next().is_some();
     if changes_draft {
         // One that cannot be frozen deploys each restored route.
         stages::freeze_others(cx, &actual.target).await?;
     }
+    let (Some(stage), Some(head)) = (&actual.stage, &actual.record.head) else {
+        return Ok(None);
+    };
     let is_needed = changes_draft || actual.serves_ours();
     if !stage.deploys_automatically || !is_needed {
         return Ok(None);

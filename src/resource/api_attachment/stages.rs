@@ -4,29 +4,33 @@
 use std::collections::BTreeSet;
 
 use super::automatic::{self, Switch};
+use super::marker;
+use super::record::{self, AttachmentState, Record};
 use super::served::asks_us;
-use super::{drafted, marker, record};
-use crate::api_gateway::{self, ApiTarget, Protocol};
-use crate::resource::{Context, ResourceError, api_authorizer};
+use crate::api_gateway::{self, ApiTarget, Method, Protocol};
+use crate::resource::{Context, ResourceError};
 
-/// Freezes the other stages of the API that the stack has a record of and that deploy automatically. Returns the names of
-/// those that API Gateway does not let anyone freeze.
+/// The other stages of the API that were frozen, and those that API Gateway does not let anyone freeze.
+#[derive(Debug, Default)]
+pub(super) struct Frozen {
+    pub(super) stages: Vec<ApiTarget>,
+    pub(super) refused: Vec<String>,
+}
+
+/// Freezes the other stages of the API that the stack has a record of and that deploy automatically.
 ///
 /// # Errors
 /// The errors of the services, or that a stage still deploys automatically after it was frozen.
 pub(super) async fn freeze_others(
     cx: &Context,
     target: &ApiTarget,
-) -> Result<Vec<String>, ResourceError> {
+) -> Result<Frozen, ResourceError> {
+    let mut frozen = Frozen::default();
     if target.protocol == Protocol::Rest || !record::is_shared(cx, target).await? {
-        return Ok(Vec::new());
+        return Ok(frozen);
     }
     let cx = &cx.fresh();
-    let mut refused = Vec::new();
-    for (other, record) in record::all(cx).await? {
-        if other.api() != target.api() || other == *target {
-            continue;
-        }
+    for (other, record) in others(cx, target).await? {
         let stage = api_gateway::stage(cx, &other).await?;
         let (Some(head), Some(stage)) = (&record.head, &*stage) else {
             continue;
@@ -38,43 +42,88 @@ pub(super) async fn freeze_others(
         let switch = automatic::freeze(cx, &other, head, stage, serves_ours).await?;
         let now = api_gateway::stage(&cx.fresh(), &other).await?;
         automatic::ensure_frozen(switch, (*now).as_ref())?;
-        if switch == Switch::RouteByRoute {
-            refused.push(other.stage);
+        match switch {
+            Switch::RouteByRoute => frozen.refused.push(other.stage),
+            Switch::AtOnce => frozen.stages.push(other),
         }
     }
-    Ok(refused)
+    Ok(frozen)
 }
 
-/// Thaws the frozen stages of the API after a run that has not changed what they serve. A stage that serves something else
-/// than the draft stays frozen: the next run completes the change.
+/// The records of the other stages of the API.
+async fn others(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Vec<(ApiTarget, Record)>, ResourceError> {
+    let mut all = record::all(cx).await?;
+    all.retain(|other, _| other.api() == target.api() && other != target);
+    Ok(all.into_iter().collect())
+}
+
+/// The records of the other stages of this run, which have the same methods and gateway responses: each of them may be the last
+/// one that the stack leaves.
+///
+/// # Errors
+/// When the listing fails, or a record cannot be read.
+pub(super) async fn sharing(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Vec<(ApiTarget, Record)>, ResourceError> {
+    if cx.stages().len() < 2 {
+        return Ok(Vec::new());
+    }
+    let mut others = others(&cx.fresh(), target).await?;
+    others.retain(|(other, _)| cx.stages().contains(other));
+    Ok(others)
+}
+
+/// Records the original states of `methods` for the other stages of this run, too.
 ///
 /// # Errors
 /// The errors of the services.
-pub(super) async fn thaw_unchanged(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
-    let cx = &cx.fresh();
-    let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
-    let is_drafted = drafted::is_drafted(cx, target, is_ours).await?;
-    for (stage, record) in record::all(cx).await? {
-        if stage.api() != target.api() {
-            continue;
-        }
-        let served = api_gateway::stage(cx, &stage).await?;
-        let Some(served) = &*served else {
-            continue;
-        };
-        if asks_us(cx, &stage, served, &record).await? == is_drafted {
-            automatic::thaw(cx, &stage, is_ours).await?;
+pub(super) async fn share(
+    cx: &Context,
+    target: &ApiTarget,
+    methods: &[&Method],
+) -> Result<(), ResourceError> {
+    for (other, record) in sharing(cx, target).await? {
+        let is_other =
+            |method: &&&Method| record.method(&method.path, &method.method) != Some(**method);
+        let differing = methods.iter().filter(is_other);
+        let differing: Vec<_> = differing.map(|method| (*method).clone()).collect();
+        record::note(cx, &other, &record, &differing).await?;
+    }
+    Ok(())
+}
+
+/// Records for the other stages of the API, too, that a `down --keep-protected` has started.
+///
+/// # Errors
+/// The errors of the services.
+pub(super) async fn note_closing(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
+    for (other, record) in others(&cx.fresh(), target).await? {
+        if let Some(head) = record.head.filter(|head| !head.closing) {
+            let closing = AttachmentState {
+                closing: true,
+                ..head
+            };
+            record::write_head(cx, &other, &closing).await?;
         }
     }
     Ok(())
 }
 
 /// Whether the stage is frozen and serves this stack's authorizer: once it is verified, it can be thawed. After a rollback, it
-/// does not serve it.
+/// does not serve it. `is_drafted`: the draft is as configured. Otherwise only this stack's own deployment is known to be what
+/// the draft is.
 ///
 /// # Errors
 /// The errors of the services.
-pub async fn serves_frozen(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
+pub async fn serves_frozen(
+    cx: &Context,
+    target: &ApiTarget,
+    is_drafted: bool,
+) -> Result<bool, ResourceError> {
     if !automatic::is_left_frozen(cx, target).await? {
         return Ok(false);
     }
@@ -83,27 +132,41 @@ pub async fn serves_frozen(cx: &Context, target: &ApiTarget) -> Result<bool, Res
         return Ok(false);
     };
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
-    Ok(marker::is_ours(cx, &stage.description) || asks_us(cx, target, stage, &record).await?)
+    let is_ours = marker::is_ours(cx, &stage.description);
+    Ok(is_ours || (is_drafted && asks_us(cx, target, stage, &record).await?))
 }
 
-/// The deployments that the other stages of the API serve to which the stack is attached, or will be.
+/// The deployments that the other stages of the API serve to which the stack is attached, or will be, and those to which they
+/// may be moved back.
 ///
 /// # Errors
 /// The errors of the services.
-pub(super) async fn served_elsewhere(
+pub(super) async fn needed_elsewhere(
     cx: &Context,
     target: &ApiTarget,
 ) -> Result<BTreeSet<String>, ResourceError> {
-    let attached = record::targets(cx).await?;
-    let is_other = |other: &&ApiTarget| other.api() == target.api() && *other != target;
-    let others = attached.iter().chain(cx.stages()).filter(is_other);
-    let others: BTreeSet<_> = others.map(|other| other.stage.as_str()).collect();
-    if others.is_empty() {
-        return Ok(BTreeSet::new());
+    let attached = others(&cx.fresh(), target).await?;
+    let mut needed = BTreeSet::new();
+    for (_, record) in &attached {
+        if let Some(head) = &record.head {
+            let former = [&head.previous_deployment, &head.last_deployment];
+            needed.extend(former.into_iter().flatten().cloned());
+        }
+    }
+    let wanted = cx.stages().iter().filter(|other| *other != target);
+    let names: BTreeSet<_> = attached
+        .iter()
+        .map(|(other, _)| other)
+        .chain(wanted.filter(|other| other.api() == target.api()))
+        .map(|other| other.stage.as_str())
+        .collect();
+    if names.is_empty() {
+        return Ok(needed);
     }
     let stages = api_gateway::stages(cx.aws(), target.api())
         .await?
         .into_iter();
-    let others = stages.filter(|stage| others.contains(stage.name.as_str()));
-    Ok(others.filter_map(|stage| stage.deployment).collect())
+    let others = stages.filter(|stage| names.contains(stage.name.as_str()));
+    needed.extend(others.filter_map(|stage| stage.deployment));
+    Ok(needed)
 }
