@@ -334,8 +334,8 @@ pub struct ReportArgs {
 /// Flags of `doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
-    /// Show the decision about this request: the header x-amzn-RequestId of its response, or the header X-Amzn-Trace-Id or
-    /// traceparent of the request
+    /// Show the decision about this request: the header x-amzn-RequestId (of an HTTP API, apigw-requestid) of its response, or
+    /// the header X-Amzn-Trace-Id or traceparent of the request
     #[arg(long, value_name = "ID", value_parser = decision::parse_id)]
     pub request: Option<String>,
     /// Ask 3scale about a key: which application, state, metric or limit refuses it. The key is read from

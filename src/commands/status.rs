@@ -199,7 +199,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         match optional(api_gateway::methods(cx, target.api()).await)? {
             Some(drafted) => {
                 if let Some(config) = config {
-                    let (unmatched, noted) = preflight::patterns(config, &drafted);
+                    let (unmatched, noted) = preflight::patterns(config, &drafted, target.protocol);
                     notices.extend(unmatched);
                     notices.extend(noted);
                 }

@@ -92,7 +92,7 @@ pub async fn gather(
         let limits = config.api.responses.limits;
         let live = observes.filter(|_| serves);
         mode::change(&mut findings.methods, wanted, live, &guarded);
-        let notice = mode::notice(wanted, live, limits);
+        let notice = mode::notice(wanted, live, limits, subject.facts.api.protocol);
         findings.notices.extend(notice);
         let mut left: Vec<_> = record::all(cx).await?.into_keys().collect();
         left.retain(|target| *target != subject.facts.api);
@@ -559,7 +559,9 @@ async fn of_methods(
     let elsewhere = other_stacks::elsewhere(cx, api).await?;
     let records = record::all(cx).await?;
     let record = records.get(api).cloned().unwrap_or_default();
-    let methods = rules::methods(config, &all, authorizer.as_deref(), &elsewhere, &record);
+    let mut methods = rules::methods(config, &all, authorizer.as_deref(), &elsewhere, &record);
+    let preflights = rules::preflights(config.authorizer.mode, &methods.wanted, &all, api.protocol);
+    methods.notices.extend(preflights);
     if methods.wanted.is_empty() {
         let why: String = methods
             .notices
@@ -567,7 +569,8 @@ async fn of_methods(
             .map(|why| format!("; {why}"))
             .collect();
         let none = format!(
-            "no method of API {} is protected by `api.protect` and `api.except`{why}",
+            "no {} of API {} is protected by `api.protect` and `api.except`{why}",
+            api.protocol.unit(),
             api.id
         );
         findings.block(Code::NothingProtected, [none]);
@@ -592,7 +595,7 @@ async fn of_methods(
     findings
         .notices
         .extend(unrecorded.iter().map(Unrecorded::notice));
-    let (blockers, notices) = rules::patterns(config, &all);
+    let (blockers, notices) = rules::patterns(config, &all, api.protocol);
     findings.block(Code::MethodUnknown, blockers);
     findings.notices.extend(notices);
     findings

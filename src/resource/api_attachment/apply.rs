@@ -524,7 +524,8 @@ impl Resource for ApiAttachment {
         }
         if !actual.unrecorded.is_empty() {
             let methods = actual.unrecorded.len();
-            diff.field(RECORD, format!("{methods} methods missing"), "complete");
+            let unit = self.api.protocol.unit();
+            diff.field(RECORD, format!("{methods} {unit}s missing"), "complete");
         }
         if actual.record.is_in_between() || is_thawed_by_others(actual) {
             diff.field(RECORD, "of an interrupted run", "complete");
