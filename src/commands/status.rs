@@ -23,7 +23,9 @@ use crate::package::Release;
 use crate::printable::line;
 use crate::report::status::{Attached, Method, Status};
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
-use crate::resource::api_attachment::{other_stacks, record, rollback, selection, served};
+use crate::resource::api_attachment::{
+    automatic, other_stacks, record, rollback, selection, served,
+};
 use crate::resource::billed::billed;
 use crate::resource::doors::{self, Door};
 use crate::resource::function::Functions;
@@ -212,6 +214,9 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                     ));
                 }
                 is_rolled_back = rollback::is_rolled_back(cx, target).await?;
+                if automatic::is_left_frozen(cx, target).await? {
+                    notices.push(automatic::left_frozen(target));
+                }
                 verified = served::is_verified(cx, target).await?;
                 if let Some(Err(found)) = &verified {
                     notices.push(format!(
@@ -378,14 +383,22 @@ async fn methods(
             (false, false, true) => Some(format!("to be {guarded}")),
             _ => None,
         };
+        let authorization = match served {
+            Some(served) => served.get(&key).unwrap_or(&method.authorization).clone(),
+            // The stage serves the route as it was before the stack.
+            None if asks && !custom => {
+                let before = record.method(&method.path, &method.method);
+                before.map_or(AuthorizationType::None, |before| {
+                    before.authorization.clone()
+                })
+            }
+            None => method.authorization.clone(),
+        };
         rows.push(Method {
             method: method.method.clone(),
             path: method.path.clone(),
             protected: custom && (asks || wanted),
-            authorization: served
-                .and_then(|served| served.get(&key))
-                .unwrap_or(&method.authorization)
-                .clone(),
+            authorization,
             remark,
         });
     }

@@ -25,7 +25,8 @@ use crate::kind::Kind;
 use crate::prices;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
-    ApiAttachments, DEPLOYMENT, other_stacks, record, responses, served, undeployed_changes,
+    ApiAttachments, DEPLOYMENT, automatic, other_stacks, record, responses, served,
+    undeployed_changes,
 };
 use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
@@ -623,6 +624,8 @@ async fn of_methods(
     if plan.changes(&[Kind::ApiAttachment]) {
         let notices = kinds::notices(config, subject.api, stage, lacks_connect);
         findings.notices.extend(notices);
+    } else if automatic::is_left_frozen(cx, api).await? {
+        findings.notices.push(automatic::left_frozen(api));
     }
     if deploys(plan) {
         of_deployment(subject, cx, stage, &methods.wanted, findings).await?;

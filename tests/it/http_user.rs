@@ -8,6 +8,9 @@ use crate::support::kill::each;
 use crate::support::rest_api::{API, assert_mentions};
 use crate::support::{TestAws, Workplace, assert_same, aws};
 
+/// `plan` and `status` while automatic deployment is off.
+const OFF: &str = "is off until the next `threescale-gw up` or `threescale-gw down`";
+
 /// An account with a REST API `orders-rest`, an HTTP API `orders-api`, whose stage `$default` deploys automatically, and a WebSocket
 /// API `chat`.
 pub fn account() -> TestAws {
@@ -45,6 +48,12 @@ fn protected() -> (TestAws, Workplace) {
     });
     let here = http(&aws);
     (aws, here)
+}
+
+fn set_automatic(aws: &TestAws, is_on: bool) {
+    let id = id(&aws.account());
+    let stage = json!({"ApiId": id, "StageName": "$default", "AutoDeploy": is_on});
+    aws.call("apigatewayv2", "UpdateStage", stage);
 }
 
 #[test]
@@ -115,6 +124,46 @@ fn a_stage_that_others_delete_is_a_fault_and_down_removes_the_rest() {
     // The route of the owner.
     assert_eq!(ours.count(), 1, "{api}");
     assert_eq!(after["functions"], json!([]));
+}
+
+/// A run that ended after it moved the stage leaves automatic deployment off: every command that reads says so, and `plan` has
+/// something to do.
+#[test]
+fn automatic_deployment_that_a_run_left_off_is_told() {
+    let aws = account();
+    let here = http(&aws);
+    let moved = json!({"operation": "UpdateStage", "nth": 2, "kind": "hold"});
+    let held = here.run_with(&aws, &["up", "--yes"], &moved, || {
+        let aws = aws.fork();
+        assert_eq!(stage_of(&aws.account(), "$default")["AutoDeploy"], false);
+        let here = http(&aws);
+        let plan = here.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(3), "{}", plan.stdout);
+        assert_mentions(&plan, &["No changes: "]);
+        assert_mentions(&plan, &[OFF]);
+        assert_mentions(&here.succeed(&["status"]), &[OFF]);
+        aws.post("advance", &json!({"seconds": 300}));
+        here.succeed(&["up", "--yes"]);
+        assert_eq!(stage_of(&aws.account(), "$default")["AutoDeploy"], true);
+        let plan = here.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+        assert!(!plan.stdout.contains(OFF), "{}", plan.stdout);
+    });
+    assert_eq!(held.code, Some(0), "{}", held.stderr);
+}
+
+/// Only `up` and `down` of the stack turn it on again.
+#[test]
+fn a_release_after_a_rollback_says_that_automatic_deployment_stays_off() {
+    let (aws, here) = protected();
+    here.succeed(&["rollback"]);
+    let stays = "automatic deployment of stage $default of API ";
+    let released = aws.fork();
+    let release = http(&released).succeed(&["release", "--yes"]);
+    assert_mentions(&release, &[stays, "is off, and stays off"]);
+    set_automatic(&aws, true);
+    let release = here.succeed(&["release", "--yes"]);
+    assert!(!release.stderr.contains(stays), "{}", release.stderr);
 }
 
 #[test]
