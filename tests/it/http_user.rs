@@ -287,3 +287,32 @@ fn what_nearly_names_a_route_or_the_stage_is_corrected() {
     }
     assert_eq!(aws.changes(), [""; 0]);
 }
+
+/// A policy can be limited to the API of the stack, which is in one of two parts of API Gateway.
+#[test]
+fn an_operator_without_rights_for_rest_apis_works_on_others() {
+    let aws = account();
+    let before = aws.account();
+    let id = id(&before);
+    let denied = json!([{"service": "apigateway", "kind": "deny"}]);
+    aws.post("faults", &denied);
+    for api in [format!("id: {id}"), "name: orders-api".to_owned()] {
+        let here = workplace(&aws, &format!("api: {{{api}, stage: $default}}"));
+        here.succeed(&["up", "--yes"]);
+        let status = here.succeed(&["status"]);
+        assert_mentions(&status, &["6 routes are protected"]);
+        here.succeed(&["verify"]);
+        here.succeed(&["list"]);
+        here.succeed(&["rollback"]);
+        here.succeed(&["down", "--yes"]);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    }
+    // A REST API may exist that the operator may not read.
+    for api in ["id: a1b2c3d4e5", "name: orders-rest"] {
+        let here = workplace(&aws, &format!("api: {{{api}, stage: prod}}"));
+        let plan = here.run(&["plan"]);
+        assert_eq!(plan.code, Some(1), "{}", plan.stderr);
+        assert_mentions(&plan, &["grant apigateway:GET to the calling identity"]);
+    }
+    aws.post("faults", &json!([]));
+}
