@@ -637,7 +637,7 @@ pub struct InitArgs {
     /// The name of the API, in place of its id
     #[arg(long, value_name = "NAME", conflicts_with = "api_id", value_parser = |text: &str| parse_answer(Answer::ApiName, text))]
     pub api_name: Option<String>,
-    /// The stage to protect
+    /// The stage to protect. A shell needs quotes around '$default'
     #[arg(long, value_parser = |text: &str| parse_answer(Answer::Stage, text))]
     pub stage: Option<String>,
     /// The id of the 3scale product, a number
