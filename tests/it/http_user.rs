@@ -288,6 +288,30 @@ fn what_nearly_names_a_route_or_the_stage_is_corrected() {
     assert_eq!(aws.changes(), [""; 0]);
 }
 
+/// A route keeps its id when its owner changes its key, and with it what is recorded of it.
+#[test]
+fn a_route_whose_key_its_owner_changes_is_restored() {
+    let (aws, here) = protected();
+    let account = aws.account();
+    let routes = api(&account)["Routes"].as_array().expect("a list").iter();
+    let mut routes = routes.filter(|route| route["RouteKey"] == "POST /orders");
+    let route = &routes.next().expect("the route")["RouteId"];
+    let renamed = json!({"ApiId": id(&account), "RouteId": route, "RouteKey": "PUT /orders"});
+    aws.call("apigatewayv2", "UpdateRoute", renamed);
+    let plan = here.run(&["plan"]);
+    assert_mentions(&plan, &["record: 1 route missing -> complete"]);
+    assert!(!plan.stdout.contains("is not recorded"), "{}", plan.stdout);
+    let down = |aws: &TestAws| {
+        http(aws).succeed(&["down", "--yes"]);
+        assert_eq!(served(&aws.account(), "$default")["PUT /orders"], "NONE");
+    };
+    down(&aws.fork());
+    here.succeed(&["up", "--yes"]);
+    let plan = here.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+    down(&aws);
+}
+
 /// A policy can be limited to the API of the stack, which is in one of two parts of API Gateway.
 #[test]
 fn an_operator_without_rights_for_rest_apis_works_on_others() {

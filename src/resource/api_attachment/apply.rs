@@ -525,7 +525,12 @@ impl Resource for ApiAttachment {
         if !actual.unrecorded.is_empty() {
             let methods = actual.unrecorded.len();
             let unit = self.api.protocol.unit();
-            diff.field(RECORD, format!("{methods} {unit}s missing"), "complete");
+            let plural = if methods == 1 { "" } else { "s" };
+            diff.field(
+                RECORD,
+                format!("{methods} {unit}{plural} missing"),
+                "complete",
+            );
         }
         if actual.record.is_in_between() || is_thawed_by_others(actual) {
             diff.field(RECORD, "of an interrupted run", "complete");
