@@ -166,9 +166,10 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
             .collect(),
         None => Vec::new(),
     };
+    let them = if open.len() == 1 { "it" } else { "them" };
     Ok((!open.is_empty()).then(|| {
         format!(
-            "without authorization now in stage {} of API {}: {}; `threescale-gw up` protects them again",
+            "without authorization now in stage {} of API {}: {}; `threescale-gw up` protects {them} again",
             target.stage,
             target.id,
             open.join(", ")
@@ -201,8 +202,9 @@ async fn move_stages(
                 (true, Some(from), Some(to), text)
             }
             RolledBack::RoutesRestored { routes } => {
+                let plural = if routes == 1 { "" } else { "s" };
                 let text = format!(
-                    "restored {routes} routes of API {api}, because stage {stage} deploys automatically and cannot be moved"
+                    "restored {routes} route{plural} of API {api}, because stage {stage} deploys automatically and cannot be moved"
                 );
                 (true, None, None, text)
             }

@@ -82,7 +82,8 @@ async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<Str
                     }
                 }
                 Ok(RolledBack::RoutesRestored { routes }) => {
-                    format!("{routes} routes of stage {stage} are restored")
+                    let plural = if routes == 1 { " is" } else { "s are" };
+                    format!("{routes} route{plural} restored in stage {stage}")
                 }
                 Ok(
                     RolledBack::NotOurs { deployment } | RolledBack::OthersWithOurs { deployment },

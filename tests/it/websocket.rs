@@ -373,7 +373,10 @@ fn a_rollback_opens_the_stage_until_the_next_up() {
         let rolled_back = here.succeed(&["rollback"]);
         assert_mentions(
             &rolled_back,
-            &["without authorization now in stage prod", ": $connect; "],
+            &[
+                "without authorization now in stage prod",
+                ": $connect; `threescale-gw up` protects it again",
+            ],
         );
         here.succeed(&UP);
         assert_protected(&before, &aws, "after the rollback");
