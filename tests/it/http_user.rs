@@ -152,6 +152,20 @@ fn automatic_deployment_that_a_run_left_off_is_told() {
     assert_eq!(held.code, Some(0), "{}", held.stderr);
 }
 
+/// When others turn it on, API Gateway deploys the protected draft. The next `up` verifies it.
+#[test]
+fn automatic_deployment_that_others_turn_on_again_is_verified() {
+    let (aws, here) = protected();
+    here.succeed(&["rollback"]);
+    set_automatic(&aws, true);
+    assert_mentions(&here.succeed(&["status"]), &["not verified: "]);
+    let up = here.succeed(&["up", "--yes"]);
+    assert_mentions(&up, &["updated  api-attachment/main", "verified: "]);
+    let status = here.succeed(&["status"]);
+    assert!(!status.stdout.contains("not verified"), "{}", status.stdout);
+    assert!(!here.succeed(&["up", "--yes"]).stderr.contains("verified"));
+}
+
 /// Only `up` and `down` of the stack turn it on again.
 #[test]
 fn a_release_after_a_rollback_says_that_automatic_deployment_stays_off() {
