@@ -196,7 +196,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
     }
     let (mut verified, mut rows, mut api) = (None, Vec::new(), None);
     let (mut verification, mut ways) = ((None, None), Vec::new());
-    let mut is_rolled_back = false;
+    let (mut is_rolled_back, mut was_called) = (false, true);
     if let Some(target) = &seen.target {
         match optional(api_gateway::methods(cx, target.api()).await)? {
             Some(drafted) => {
@@ -223,6 +223,15 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                         "not verified: no run has recorded that the API answers real requests as expected with {}: run `threescale-gw up`",
                         found.describe(&target.stage)
                     ));
+                }
+                if let Some(Ok(())) = &verified
+                    && served::was_not_called(cx, target).await?
+                {
+                    was_called = false;
+                    notices.push(
+                        "not verified: the API could not be called: run `threescale-gw verify` from a host that reaches it, or with --url"
+                            .to_owned(),
+                    );
                 }
                 let stage = api_gateway::stage(cx, target).await?;
                 if let (Some(Ok(())), Some(stage)) = (&verified, &*stage) {
@@ -260,7 +269,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         is_rolled_back,
         observes: function_publication::observes(cx).await?,
         api,
-        verified: verified.map(|verified| verified.is_ok()),
+        verified: verified.map(|verified| verified.is_ok() && was_called),
         verified_at: verification.0,
         verified_by: verification.1,
         costs: Some(prices::of_account(&billed(cx).await?)),

@@ -163,7 +163,7 @@ async fn unharmed(
         sink.finding(NoticeCode::NotVerified, text);
         return Ok(ExitStatus::Done);
     }
-    served::note_verified(cx, target, found).await?;
+    served::note_verified(cx, target, found, report.skipped.is_some()).await?;
     Ok(ExitStatus::Done)
 }
 
