@@ -340,8 +340,8 @@ pub struct ReportArgs {
 /// Flags of `doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
-    /// Show the decision about this request: the header x-amzn-RequestId of its response, or the header X-Amzn-Trace-Id or
-    /// traceparent of the request
+    /// Show the decision about this request: the header x-amzn-RequestId (of an HTTP API, apigw-requestid) of its response, or
+    /// the header X-Amzn-Trace-Id or traceparent of the request
     #[arg(long, value_name = "ID", value_parser = decision::parse_id)]
     pub request: Option<String>,
     /// Ask 3scale about a key: which application, state, metric or limit refuses it. The key is read from
@@ -643,7 +643,7 @@ pub struct InitArgs {
     /// The name of the API, in place of its id
     #[arg(long, value_name = "NAME", conflicts_with = "api_id", value_parser = |text: &str| parse_answer(Answer::ApiName, text))]
     pub api_name: Option<String>,
-    /// The stage to protect
+    /// The stage to protect. A shell needs quotes around '$default'
     #[arg(long, value_parser = |text: &str| parse_answer(Answer::Stage, text))]
     pub stage: Option<String>,
     /// The id of the 3scale product, a number

@@ -220,14 +220,14 @@ codes! {
         "Promote or delete the canary release first."
     }
     NothingProtected "nothing-protected" {
-        "`api.protect` and `api.except` select no method of the API."
+        "`api.protect` and `api.except` select no method or route of the API."
         "Nothing was changed."
-        "Correct `api.protect` and `api.except`. The finding says why methods are left out."
+        "Correct `api.protect` and `api.except`. The finding says what is left out, and why."
     }
     MethodUnknown "method-unknown" {
-        "`api.protect` names a method exactly that the API does not have, so that the intended method would stay open."
+        "`api.protect` names a method or route exactly that the API does not have, so that the intended one would stay open."
         "Nothing was changed."
-        "Correct the method. The finding names the one that was probably meant."
+        "Correct the name. The finding has the one that was probably meant."
     }
     MethodIncomplete "method-incomplete" {
         "A method of the API has no integration. API Gateway deploys no API with such a method."
@@ -285,7 +285,7 @@ codes! {
         "Answer `y`, or give --yes where there is no terminal."
     }
     PendingEdits "pending-edits" {
-        "Others have changed the draft of the API and not deployed it. A deployment would publish their edits."
+        "Others have changed the draft of the API and not deployed it. A deployment would publish their edits. Whether there are any in a WebSocket API is not known, because API Gateway does not list them."
         "Nothing was changed."
         "Publish or revert these edits first, or accept them with --publish-pending."
     }
@@ -315,9 +315,9 @@ codes! {
         "Remove what is named, or delete everything except the network with `threescale-gw down --leave-network`."
     }
     UnknownGuard "unknown-guard" {
-        "Methods use the authorizer, and the record of their original authorization is lost."
-        "Nothing was deleted: without the authorizer, these methods would answer 500."
-        "Set the authorization of these methods yourself, deploy the API, and run `threescale-gw down` again."
+        "Methods or routes use the authorizer, and the record of their original authorization is lost."
+        "Nothing was deleted: without the authorizer, they would answer 500."
+        "Set their authorization yourself, deploy the API, and run `threescale-gw down` again."
     }
     KmsKeyUnusable "kms-key-unusable" {
         "The secrets of the stack, or the environments of its functions, have a KMS key that cannot be used: it is disabled or pending deletion, or you or the functions may not use it."
@@ -342,7 +342,7 @@ codes! {
     CannotRollBack "cannot-roll-back" {
         "The deployment before that of the stack no longer exists, or others have published since."
         "The stage stays on its deployment."
-        "Move the stage to a deployment that you name with `threescale-gw rollback --to <deployment>`, or restore the methods with `threescale-gw down`."
+        "Move the stage to a deployment that you name with `threescale-gw rollback --to <deployment>`, or restore the API with `threescale-gw down`."
     }
     AwsCredentials "aws-credentials" {
         "AWS does not accept the credentials: they are missing, wrong or expired, or the clock of this machine is wrong."

@@ -94,8 +94,8 @@ pub fn parse_id(text: &str) -> Result<String, String> {
     match (1..=LONGEST).contains(&text.len()) && text.bytes().all(is_allowed) {
         true => Ok(text.to_owned()),
         false => Err(
-            "it must be the id of a request, the header x-amzn-RequestId of its response, or its header X-Amzn-Trace-Id or \
-             traceparent"
+            "it must be the id of a request, the header x-amzn-RequestId (of an HTTP API, apigw-requestid) of its response, or its \
+             header X-Amzn-Trace-Id or traceparent"
                 .to_owned(),
         ),
     }
@@ -160,7 +160,7 @@ pub fn absences(id: &str, since: Duration) -> Vec<String> {
     let mut all = Vec::new();
     if id.ends_with('=') {
         all.push(
-            "the id looks like the header `x-amz-apigw-id`: the log has that of `x-amzn-RequestId`"
+            "of a REST API, the id looks like the header `x-amz-apigw-id`: the log has that of `x-amzn-RequestId`"
                 .to_owned(),
         );
     }

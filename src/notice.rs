@@ -51,8 +51,8 @@ codes! {
         "Do what the notice says, for example change the eviction policy of Redis."
     }
     MethodsOpen "methods-open" {
-        "After a rollback, the stage serves methods without authorization."
-        "Everyone can call these methods."
+        "After a rollback, the stage serves methods or routes without authorization."
+        "Everyone can call them."
         "Run `threescale-gw up` as soon as the reason for the rollback is removed."
     }
     RunInProgress "run-in-progress" {

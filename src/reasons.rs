@@ -49,7 +49,7 @@ pub const REASONS: &[(&str, Explanation)] = &[
     reason(
         "limits_exceeded",
         "The application has used up a limit of its plan in 3scale. `metric` names the limit.",
-        "The caller receives 403, or 429 with `api.responses.limits: 429`, and `Retry-After` if waiting helps.",
+        "The caller receives 403, or 429 with `api.responses.limits: 429`. A REST API also sends `Retry-After` if waiting helps.",
         "The caller waits for the next period, or receives a larger plan in 3scale.",
     ),
     reason(
@@ -122,36 +122,36 @@ pub const REASONS: &[(&str, Explanation)] = &[
         "too_many_unknown",
         "Too many keys that 3scale does not know arrive at once: it is not asked about more of them from these addresses.",
         "The caller receives 403, also if its key is new and valid.",
-        "The caller tries again after a second. Block the sender of wrong keys, for example with AWS WAF.",
+        "The caller tries again after a second. Block the sender of wrong keys, for example with AWS WAF in front of a REST API.",
     ),
     reason(
         "misconfigured",
         "3scale refuses the service token, the product or a metric of the rules, or a server refuses every request to 3scale.",
-        "All callers receive 503. A cached answer is used as long as it is valid.",
+        "All callers receive 503, or 500 from an HTTP or WebSocket API. A cached answer is used as long as it is valid.",
         "Run `threescale-gw status`, which names the cause. Correct the token, `threescale.service_id` or the rules, and run `threescale-gw up`.",
     ),
     reason(
         "backend_unavailable",
         "3scale gives no answer in time, and the caching mode does not let the request pass.",
-        "The caller receives 503 with `Retry-After`.",
+        "The caller receives 503 with `Retry-After`, or 500 from an HTTP or WebSocket API.",
         "Run `threescale-gw status`, which shows whether 3scale is reached. `authorizer.caching: resilient` uses the last answer meanwhile.",
     ),
     reason(
         "not_ready",
         "The function could not read its secrets from the Parameter Store.",
-        "The caller receives 503 with `Retry-After`.",
+        "The caller receives 503 with `Retry-After`, or 500 from an HTTP or WebSocket API.",
         "Run `threescale-gw status`, then `threescale-gw up`, which repairs the role, the network and the parameters.",
     ),
     reason(
         "internal",
         "The authorizer is in a state that should not occur.",
-        "The caller receives 503 with `Retry-After`.",
+        "The caller receives 503 with `Retry-After`, or 500 from an HTTP or WebSocket API.",
         "Report it with the lines of `threescale-gw logs` around it.",
     ),
     reason(
         "authorizer_failure",
         "API Gateway received no decision: the function failed, took too long, or cannot be invoked.",
-        "The caller receives 503.",
+        "The caller receives 503, or 500 from an HTTP or WebSocket API.",
         "Run `threescale-gw status`, which invokes the function. Throttled or inactive functions are named there.",
     ),
 ];

@@ -29,23 +29,22 @@ pub async fn get(aws: &Aws, api: ApiRef<'_>) -> Result<Option<Api>, AwsError> {
     }
 }
 
-/// The API with this id, or all APIs with this name, of every protocol.
+/// The API with this id, or all APIs with this name, of every protocol that the operator may read.
 ///
 /// # Errors
 /// When a call fails.
 pub async fn find(aws: &Aws, id: Option<&str>, name: Option<&str>) -> Result<Vec<Api>, AwsError> {
     let Some(id) = id else {
-        let mut all = all(aws).await?;
-        all.retain(|api| Some(api.name.as_str()) == name);
-        return Ok(all);
+        return all_of(aws, |api| Some(api.name.as_str()) == name).await;
     };
-    if let Some(found) = rest::find::get(aws, id).await? {
+    let rest = rest::find::get(aws, id).await;
+    if let Some(found) = readable(rest.clone())?.flatten() {
         return Ok(vec![found]);
     }
-    Ok(readable(http::find::get(aws, id).await)?
-        .flatten()
-        .into_iter()
-        .collect())
+    match readable(http::find::get(aws, id).await)?.flatten() {
+        Some(found) => Ok(vec![found]),
+        None => rest.map(Vec::from_iter),
+    }
 }
 
 /// The API with this id, of a protocol that is not known. It counts as a REST API if it does not exist.
@@ -63,14 +62,26 @@ pub async fn identify<'a>(cx: &Context, id: &'a str) -> Result<ApiRef<'a>, AwsEr
 }
 
 /// Every API of the account and Region: REST APIs first. An operator without the rights for HTTP and WebSocket APIs, whose
-/// policy may be that of a former release, sees REST APIs only.
+/// policy may be that of a former release, sees REST APIs only. One without those for REST APIs sees the others, if there are any.
 ///
 /// # Errors
 /// When a listing fails otherwise.
 pub async fn all(aws: &Aws) -> Result<Vec<Api>, AwsError> {
+    all_of(aws, |_| true).await
+}
+
+async fn all_of(aws: &Aws, is_wanted: impl Fn(&Api) -> bool) -> Result<Vec<Api>, AwsError> {
     let (rest, http) = tokio::join!(rest::find::all(aws), http::find::all(aws));
-    let mut all = rest?;
-    all.extend(readable(http)?.into_iter().flatten());
+    let mut http = readable(http)?.unwrap_or_default();
+    http.retain(&is_wanted);
+    if http.is_empty() {
+        let mut rest = rest?;
+        rest.retain(&is_wanted);
+        return Ok(rest);
+    }
+    let mut all = readable(rest)?.unwrap_or_default();
+    all.retain(&is_wanted);
+    all.extend(http);
     Ok(all)
 }
 

@@ -20,6 +20,14 @@ impl Protocol {
             Self::WebSocket => "WEBSOCKET",
         }
     }
+
+    /// What of an API has an authorizer, in reports: `method` of a REST API, `route` of the others.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Rest => "method",
+            Self::Http | Self::WebSocket => "route",
+        }
+    }
 }
 
 /// The word in reports: `REST API`.

@@ -92,7 +92,7 @@ impl Question<'_> {
         match self.name {
             None => format!("{what} [y/N] "),
             Some(_) => format!(
-                "{what}\nCallers use the methods that it protects. Type the name of the stack to confirm: "
+                "{what}\nCallers use the API that it protects. Type the name of the stack to confirm: "
             ),
         }
     }

@@ -7,7 +7,7 @@ use super::confirm::is_interactive;
 use super::input::file_name;
 use super::prompt::{Choice, ask, choose};
 use super::session::target;
-use crate::api_gateway::{self, ListedStage, Protocol};
+use crate::api_gateway::{self, ListedStage};
 use crate::aws::{Aws, AwsError};
 use crate::cli::{Format, Global, InitArgs};
 use crate::code::Code;
@@ -195,10 +195,7 @@ async fn choose_api(aws: Option<&Aws>) -> Result<Api> {
     all.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     let choices = all.iter().map(|api| Choice {
         value: api.id.clone(),
-        label: match api.protocol {
-            Protocol::Rest => format!("{}  {}", api.id, line(&api.name)),
-            protocol => format!("{}  {} ({protocol})", api.id, line(&api.name)),
-        },
+        label: format!("{}  {} ({})", api.id, line(&api.name), api.protocol),
     });
     let choices: Vec<_> = choices.collect();
     let index = choose("APIs", &choices).await?;

@@ -9,6 +9,7 @@ use crate::error::{Error, ExitStatus, Result};
 use crate::event::Sink;
 use crate::printable::line;
 use crate::resource::RunOptions;
+use crate::resource::api_attachment::automatic;
 use crate::{preflight, report};
 
 /// Runs `plan`.
@@ -74,7 +75,10 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
             ));
         }
     }
-    Ok(if args.exit_code && !plan.is_empty() {
+    let target = &session.facts.api;
+    let is_something_to_do =
+        !plan.is_empty() || automatic::is_left_frozen(&session.cx, target).await?;
+    Ok(if args.exit_code && is_something_to_do {
         ExitStatus::Pending
     } else {
         ExitStatus::Done

@@ -17,7 +17,7 @@ use crate::lock::{self, Lock};
 use crate::notice::NoticeCode;
 use crate::report::release::{Released, document, table};
 use crate::report::style::Style;
-use crate::resource::api_attachment::record;
+use crate::resource::api_attachment::{automatic, record};
 use crate::resource::release::{self, Standing, Tagged};
 use crate::resource::{Context, RunOptions, claims};
 use crate::{private, report};
@@ -47,6 +47,14 @@ pub(super) async fn run(global: &Global, args: &ReleaseArgs, sink: Sink) -> Resu
     announce(global, cx.sink(), scope.clone(), !args.yes);
     if shows(global, !args.yes) {
         report::note(&table(&found, &Style::stderr(global)));
+    }
+    for target in record::all(&cx).await?.keys() {
+        if automatic::is_left_frozen(&cx, target).await? {
+            cx.sink().notice(format!(
+                "automatic deployment of stage {} of API {} is off, and stays off: when you turn it on, API Gateway deploys the draft",
+                target.stage, target.id
+            ));
+        }
     }
     let is_live = !args.yes && down::protects_live(&cx).await?;
     let question = Question {

@@ -7,7 +7,9 @@
 use serde_json::{Value, json};
 
 use super::confirm::announce;
-use crate::api_gateway::{self, ApiTarget, AuthorizationType, Deployment, MethodKey, deployments};
+use crate::api_gateway::{
+    self, ApiTarget, AuthorizationType, Deployment, Method, MethodKey, deployments,
+};
 use crate::aws::Class;
 use crate::cancel::CancelToken;
 use crate::cli::{Format, Global, RollbackArgs};
@@ -20,7 +22,7 @@ use crate::report;
 use crate::resource::api_attachment::automatic;
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{
-    RollbackTarget, RolledBack, other_mode, roll_back,
+    RollbackTarget, RolledBack, is_rolled_back, other_mode, roll_back,
 };
 use crate::resource::api_attachment::served;
 use crate::resource::function_publication;
@@ -122,7 +124,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let text = list("not everything could be moved:", &stuck);
     let error = Error::failed(anyhow::anyhow!(text)).with_code(Code::CannotRollBack);
     Err(error.hint(
-        "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the methods and publishes them",
+        "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
     ))
 }
 
@@ -163,12 +165,24 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
         let is_ours = record.method(&key.path, &key.verb).is_some();
         is_ours && *authorization == AuthorizationType::None
     };
-    let open = served.into_iter().flatten();
-    let open = open.filter(|(key, authorization)| is_open(key, authorization));
-    let open: Vec<_> = open.map(|(key, _)| key.to_string()).collect();
+    let open: Vec<_> = match served {
+        Some(served) => served
+            .iter()
+            .filter(|(key, authorization)| is_open(key, authorization))
+            .map(|(key, _)| key.to_string())
+            .collect(),
+        // The service does not list what a stage of a WebSocket API serves: it is as before the stack.
+        None if is_rolled_back(cx, target).await? => record
+            .methods()
+            .filter(|before| before.authorization == AuthorizationType::None)
+            .map(Method::label)
+            .collect(),
+        None => Vec::new(),
+    };
+    let them = if open.len() == 1 { "it" } else { "them" };
     Ok((!open.is_empty()).then(|| {
         format!(
-            "without authorization now in stage {} of API {}: {}; `threescale-gw up` protects them again",
+            "without authorization now in stage {} of API {}: {}; `threescale-gw up` protects {them} again",
             target.stage,
             target.id,
             open.join(", ")
@@ -201,8 +215,9 @@ async fn move_stages(
                 (true, Some(from), Some(to), text)
             }
             RolledBack::RoutesRestored { routes } => {
+                let plural = if routes == 1 { "" } else { "s" };
                 let text = format!(
-                    "restored {routes} routes of API {api}, because stage {stage} deploys automatically and cannot be moved"
+                    "restored {routes} route{plural} of API {api}, because stage {stage} deploys automatically and cannot be moved"
                 );
                 (true, None, None, text)
             }

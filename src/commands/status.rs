@@ -23,7 +23,9 @@ use crate::package::Release;
 use crate::printable::line;
 use crate::report::status::{Attached, Method, Status};
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
-use crate::resource::api_attachment::{other_stacks, record, rollback, selection, served};
+use crate::resource::api_attachment::{
+    automatic, other_stacks, record, rollback, selection, served,
+};
 use crate::resource::billed::billed;
 use crate::resource::doors::{self, Door};
 use crate::resource::function::Functions;
@@ -194,7 +196,7 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
         match optional(api_gateway::methods(cx, api.api()).await)? {
             Some(drafted) => {
                 if let Some(config) = config {
-                    let (unmatched, noted) = preflight::patterns(config, &drafted);
+                    let (unmatched, noted) = preflight::patterns(config, &drafted, api.protocol);
                     notices.extend(unmatched);
                     notices.extend(noted);
                 }
@@ -251,12 +253,25 @@ async fn attached_to(
             target.stage
         ));
     }
+    if automatic::is_left_frozen(cx, target).await? {
+        notices.push(automatic::left_frozen(target));
+    }
     let verified = served::is_verified(cx, target).await?;
     if let Some(Err(found)) = &verified {
         notices.push(format!(
             "not verified: no run has recorded that the API answers real requests as expected with {}: run `threescale-gw up`",
             found.describe(&target.stage)
         ));
+    }
+    let was_called = match &verified {
+        Some(Ok(())) => !served::was_not_called(cx, target).await?,
+        _ => true,
+    };
+    if !was_called {
+        notices.push(
+            "not verified: the API could not be called: run `threescale-gw verify` from a host that reaches it, or with --url"
+                .to_owned(),
+        );
     }
     let stage = api_gateway::stage(cx, target).await?;
     let mut verification = (None, None);
@@ -277,7 +292,7 @@ async fn attached_to(
         target: target.clone(),
         deploys_automatically: stage.map(|stage| stage.deploys_automatically),
         is_rolled_back: rollback::is_rolled_back(cx, target).await?,
-        verified: verified.map(|verified| verified.is_ok()),
+        verified: verified.map(|verified| verified.is_ok() && was_called),
         verified_at: verification.0,
         verified_by: verification.1,
         methods,
@@ -394,14 +409,22 @@ async fn methods(
             (false, false, true) => Some(format!("to be {guarded}")),
             _ => None,
         };
+        let authorization = match served {
+            Some(served) => served.get(&key).unwrap_or(&method.authorization).clone(),
+            // The stage serves the route as it was before the stack.
+            None if asks && !custom => {
+                let before = record.method(&method.path, &method.method);
+                before.map_or(AuthorizationType::None, |before| {
+                    before.authorization.clone()
+                })
+            }
+            None => method.authorization.clone(),
+        };
         rows.push(Method {
             method: method.method.clone(),
             path: method.path.clone(),
             protected: custom && (asks || wanted),
-            authorization: served
-                .and_then(|served| served.get(&key))
-                .unwrap_or(&method.authorization)
-                .clone(),
+            authorization,
             remark,
         });
     }

@@ -157,7 +157,8 @@ fn moved_back(stage: &str, moved: std::result::Result<RolledBack, ResourceError>
             format!("stage {stage} is rolled back to deployment {to}")
         }
         Ok(RolledBack::RoutesRestored { routes }) => {
-            format!("{routes} routes of stage {stage} are restored")
+            let plural = if routes == 1 { " is" } else { "s are" };
+            format!("{routes} route{plural} restored in stage {stage}")
         }
         Ok(RolledBack::NotOurs { deployment } | RolledBack::OthersWithOurs { deployment }) => {
             format!(
@@ -226,7 +227,7 @@ async fn unharmed(
         sink.finding(NoticeCode::NotVerified, text);
         return Ok(ExitStatus::Done);
     }
-    served::note_verified(cx, target, found).await?;
+    served::note_verified(cx, target, found, report.skipped.is_some()).await?;
     Ok(ExitStatus::Done)
 }
 

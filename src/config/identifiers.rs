@@ -13,6 +13,7 @@ use url::{Host, Url};
 use super::problem::Invalid;
 use super::{CredentialLocation, StackName};
 use crate::engine_version::{EngineVersion, FIRST_VALKEY};
+use crate::nearest::nearest;
 use crate::secret::Secret;
 
 /// Maximum number of characters of a 3scale system name or mapping pattern (3scale's Admin Portal).
@@ -107,7 +108,8 @@ pub(super) fn stage(text: &str) -> Result<String, Invalid> {
     } else {
         Err(Invalid::new(
             "must be the name of a stage: at most 128 letters, digits, `-` and `_`, or `$default`",
-        ))
+        )
+        .did_you_mean(nearest(text, [DEFAULT_STAGE])))
     }
 }
 

@@ -51,7 +51,8 @@ impl FromStr for MethodPattern {
 
 fn check_path(path: &str) -> Result<(), Invalid> {
     let Some(inner) = path.strip_prefix('/') else {
-        return Err(Invalid::new("must have a path that begins with `/`"));
+        let route = ROUTES.into_iter().find(|route| *route == path);
+        return Err(Invalid::new("must have a path that begins with `/`").did_you_mean(route));
     };
     if path.contains(|c: char| c.is_whitespace() || c.is_control() || "?#".contains(c)) {
         return Err(Invalid::new(
@@ -131,7 +132,10 @@ mod tests {
             "must be `$default` of an HTTP API or `$connect` of a WebSocket API, or a method and a path; did you mean `$default`?"
         );
         assert!(error("$default /a").starts_with("must be `$default`"));
-        assert!(error("ANY $default").starts_with("must have a path that begins"));
+        assert_eq!(
+            error("ANY $default"),
+            "must have a path that begins with `/`; did you mean `$default`?"
+        );
         assert_eq!(
             error("get /health"),
             "must begin with a method: ANY, GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS; did you mean `GET`?",

@@ -95,9 +95,13 @@ fn left_out(found: &Description) -> Option<String> {
                 [] => String::new(),
                 types => format!(" Gateway responses of the stack: {}.", types.join(", ")),
             };
+            let (units, heading) = match attachment.is_of_rest_api {
+                true => ("methods", "Methods"),
+                false => ("routes", "Routes"),
+            };
             Some(format!(
-                "API {}, stage {}, belongs to others: that its methods use the authorizer is one attribute of each, which cannot be \
-                 owned alone, and stays as it is. Methods: {}.{responses}",
+                "API {}, stage {}, belongs to others: that its {units} use the authorizer is one attribute of each, which cannot be \
+                 owned alone, and stays as it is. {heading}: {}.{responses}",
                 attachment.api_id,
                 attachment.stage,
                 methods.join(", ")
@@ -163,6 +167,7 @@ mod tests {
             methods.map(|(method, before)| (method.to_owned(), before.map(str::to_owned)));
         let attachment = Attachment {
             api_id: "a1".to_owned(),
+            is_of_rest_api: true,
             stage: "prod".to_owned(),
             methods: methods.into(),
             responses: vec!["UNAUTHORIZED".to_owned()],

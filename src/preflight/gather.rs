@@ -25,7 +25,8 @@ use crate::kind::Kind;
 use crate::prices;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
-    ApiAttachments, DEPLOYMENT, other_stacks, record, responses, served, undeployed_changes,
+    ApiAttachments, DEPLOYMENT, automatic, other_stacks, record, responses, served,
+    undeployed_changes,
 };
 use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
@@ -100,7 +101,7 @@ pub async fn gather(
         let limits = config.api.responses.limits;
         let live = observes.filter(|_| serves);
         mode::change(&mut findings.methods, wanted, live, &guarded);
-        let notice = mode::notice(wanted, live, limits);
+        let notice = mode::notice(wanted, live, limits, subject.facts.api.protocol);
         findings.notices.extend(notice);
         let mut left: Vec<_> = record::all(cx).await?.into_keys().collect();
         left.retain(|target| subject.facts.stages().all(|stage| stage != target));
@@ -564,13 +565,16 @@ async fn of_methods(
     for (target, _) in stages {
         let elsewhere = other_stacks::elsewhere(cx, target).await?;
         let record = records.get(*target).cloned().unwrap_or_default();
-        let methods = rules::methods(
+        let mut methods = rules::methods(
             (config, target),
             &all,
             authorizer.as_deref(),
             &elsewhere,
             &record,
         );
+        let mode = config.authorizer.mode;
+        let preflights = rules::preflights(mode, &methods.wanted, &all, api.protocol);
+        methods.notices.extend(preflights);
         if methods.wanted.is_empty() {
             let why: String = methods
                 .notices
@@ -582,7 +586,8 @@ async fn of_methods(
                 _ => format!(", stage {},", target.stage),
             };
             let none = format!(
-                "no method of API {}{at} is protected by `api.protect` and `api.except`{why}",
+                "no {} of API {}{at} is protected by `api.protect` and `api.except`{why}",
+                api.protocol.unit(),
                 api.id
             );
             findings.block(Code::NothingProtected, [none]);
@@ -624,7 +629,7 @@ async fn of_methods(
     findings
         .notices
         .extend(unrecorded.iter().map(Unrecorded::notice));
-    let (blockers, notices) = rules::patterns(config, &all);
+    let (blockers, notices) = rules::patterns(config, &all, api.protocol);
     findings.block(Code::MethodUnknown, blockers);
     findings.notices.extend(notices);
     findings
@@ -664,6 +669,12 @@ async fn of_methods(
         }
         let blocker = kinds::former_stages(&configured, &attached);
         findings.block(Code::AttachedToOtherStage, blocker);
+    } else {
+        for target in facts.stages() {
+            if automatic::is_left_frozen(cx, target).await? {
+                findings.notices.push(automatic::left_frozen(target));
+            }
+        }
     }
     if plan.items.iter().any(deploys) {
         of_draft(subject, cx, stages, findings).await?;

@@ -1,14 +1,19 @@
 //! What the callers of the protected methods meet in each mode of the authorizer. Pure.
 
 use super::findings::{ChangedMethod, MethodChanges};
-use crate::api_gateway::ApiTarget;
+use crate::api_gateway::{ApiTarget, Protocol};
 use crate::config::Mode;
 use crate::decision::guarded;
 use crate::responses::LimitStatus;
 
 /// The notice of a plan. `observed`: whether the live authorizer observes, if the stage uses it. `limits`: the status of a
 /// passed limit.
-pub(super) fn notice(mode: Mode, observed: Option<bool>, limits: LimitStatus) -> Option<String> {
+pub(super) fn notice(
+    mode: Mode,
+    observed: Option<bool>,
+    limits: LimitStatus,
+    protocol: Protocol,
+) -> Option<String> {
     let what = match (mode, observed) {
         (Mode::Observe, _) => "all requests are allowed; refusals are only logged",
         (Mode::Enforce, Some(false)) => return None,
@@ -20,8 +25,9 @@ pub(super) fn notice(mode: Mode, observed: Option<bool>, limits: LimitStatus) ->
         }
     };
     Some(format!(
-        "callers of the {} methods: {what} (authorizer.mode: {})",
+        "callers of the {} {}s: {what} (authorizer.mode: {})",
         guarded(mode == Mode::Observe),
+        protocol.unit(),
         mode.as_str()
     ))
 }
@@ -89,7 +95,9 @@ mod tests {
 
     #[test]
     fn a_plan_says_what_callers_will_meet() {
-        let said = |mode, observed, limits| notice(mode, observed, limits).unwrap_or_default();
+        let said = |mode, observed, limits| {
+            notice(mode, observed, limits, Protocol::Rest).unwrap_or_default()
+        };
         let plain = LimitStatus::Forbidden;
         for observed in [None, Some(true), Some(false)] {
             assert!(
@@ -102,7 +110,15 @@ mod tests {
             assert!(text.contains("requests without a key get 401 from now on"));
             assert!(said(Mode::Enforce, begins, LimitStatus::TooManyRequests).contains("429"));
         }
-        assert_eq!(notice(Mode::Enforce, Some(false), plain), None);
+        let of = |observed, protocol| notice(Mode::Enforce, observed, plain, protocol);
+        assert_eq!(of(Some(false), Protocol::Rest), None);
+        for protocol in [Protocol::Http, Protocol::WebSocket] {
+            let text = of(None, protocol).expect("a notice");
+            assert!(
+                text.starts_with("callers of the protected routes: "),
+                "{text}"
+            );
+        }
     }
 
     #[test]

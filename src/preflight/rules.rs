@@ -8,7 +8,9 @@ use serde_json::json;
 use crate::action::Action;
 use crate::api_gateway::http::DEFAULT_ROUTE;
 use crate::api_gateway::rest::definition::API_KEY_SOURCE;
-use crate::api_gateway::{Api, ApiTarget, AuthorizationType, Authorizer, Draft, Method, Stage};
+use crate::api_gateway::{
+    Api, ApiTarget, AuthorizationType, Authorizer, Draft, Method, Protocol, Stage,
+};
 use crate::aws::account::{Address, Quota, QuotaKind};
 use crate::aws::tags;
 use crate::config::{ApiSelector, Config, Mode, Vpc};
@@ -360,14 +362,11 @@ pub fn methods(
         }
     }
     sorted
-        .notices
-        .extend(preflights(config.authorizer.mode, &sorted.wanted, all));
-    sorted
 }
 
 /// Checks that the patterns of the configuration select methods of the API. An exact pattern of `api.protect` that
 /// selects none would leave the intended method open, so it blocks; the others are notices.
-pub fn patterns(config: &Config, all: &[Method]) -> (Vec<String>, Vec<String>) {
+pub fn patterns(config: &Config, all: &[Method], protocol: Protocol) -> (Vec<String>, Vec<String>) {
     let labels: Vec<_> = all.iter().map(Method::label).collect();
     let selects_none = |pattern: &&MethodPattern| {
         !all.iter()
@@ -380,8 +379,17 @@ pub fn patterns(config: &Config, all: &[Method]) -> (Vec<String>, Vec<String>) {
             Some(method) => Some(method.label()),
             None => nearest(&name, labels.iter().map(String::as_str)).map(str::to_owned),
         };
-        let hint = similar.map_or_else(String::new, |label| format!(": did you mean {label}?"));
-        format!("`api.{list}`: {name} selects no method of the API{hint}")
+        let hint = match (similar, protocol) {
+            (_, Protocol::WebSocket) => {
+                ": of a WebSocket API, only $connect can have an authorizer".to_owned()
+            }
+            (Some(label), _) => format!(": did you mean {label}?"),
+            (None, _) => String::new(),
+        };
+        format!(
+            "`api.{list}`: {name} selects no {} of the API{hint}",
+            protocol.unit()
+        )
     };
     let (mut blockers, mut notices) = (Vec::new(), Vec::new());
     for pattern in config.api.protect.iter().filter(selects_none) {
@@ -454,7 +462,12 @@ pub fn held(held: &[other_stacks::Held], stage: &str) -> Option<String> {
 
 /// Warns that protected `ANY` methods also receive `OPTIONS` requests, which browsers send without
 /// a credential.
-fn preflights(mode: Mode, wanted: &[Method], all: &[Method]) -> Option<String> {
+pub fn preflights(
+    mode: Mode,
+    wanted: &[Method],
+    all: &[Method],
+    protocol: Protocol,
+) -> Option<String> {
     const SHOWN: usize = 5;
     let mut options = all.iter().filter(|method| method.method == "OPTIONS");
     let takes_preflights = |method: &&Method| match method.method.as_str() {
@@ -468,18 +481,22 @@ fn preflights(mode: Mode, wanted: &[Method], all: &[Method]) -> Option<String> {
     let is_default = |method: &&Method| method.path == DEFAULT_ROUTE;
     let has_default = taking.iter().any(is_default);
     let labels: Vec<_> = taking.into_iter().map(Method::label).collect();
-    let (answer, path) = match (labels.len(), has_default) {
-        (0, _) => return None,
-        (1, true) => (
-            "answers",
-            "the API a route OPTIONS /{proxy+} without authorization and with an integration",
-        ),
-        (1, false) => ("answers", "this path an OPTIONS method of its own"),
-        (_, true) => (
-            "answer",
-            "these paths an OPTIONS route of their own without authorization (`$default`: OPTIONS /{proxy+})",
-        ),
-        (_, false) => ("answer", "these paths an OPTIONS method of their own"),
+    let (answer, them) = match labels.len() {
+        0 => return None,
+        1 => ("answers", "it"),
+        _ => ("answer", "them"),
+    };
+    let path = match (labels.len(), has_default, protocol) {
+        (1, true, _) => {
+            "the API a route OPTIONS /{proxy+} without authorization and with an integration"
+        }
+        (_, true, _) => {
+            "these paths an OPTIONS route of their own without authorization (`$default`: OPTIONS /{proxy+})"
+        }
+        (1, false, Protocol::Rest) => "this path an OPTIONS method of its own",
+        (_, false, Protocol::Rest) => "these paths an OPTIONS method of their own",
+        (1, false, _) => "this path an OPTIONS route of its own without authorization",
+        (_, false, _) => "these paths an OPTIONS route of their own without authorization",
     };
     let more = match labels.len().saturating_sub(SHOWN) {
         0 => String::new(),
@@ -491,7 +508,7 @@ fn preflights(mode: Mode, wanted: &[Method], all: &[Method]) -> Option<String> {
         Mode::Observe => "will be logged as refusals",
     };
     Some(format!(
-        "{}{more} also {answer} OPTIONS, so CORS preflight requests {effect}: give {path}, or add it to `api.except`",
+        "{}{more} also {answer} OPTIONS, so CORS preflight requests {effect}: give {path}, or add {them} to `api.except`",
         shown.join(", ")
     ))
 }
@@ -704,18 +721,20 @@ mod tests {
             method: verb.to_owned(),
             ..method(path, "NONE")
         };
-        let told = |extra: &str, all: &[Method]| {
+        let of = |extra: &str, all: &[Method], protocol| {
+            let config = config(extra);
             let record = Record::default();
             let target = ApiTarget::of_segment("a1", "prod");
-            methods(
-                (&config(extra), &target),
+            let sorted = methods((&config, &target), all, None, &BTreeSet::new(), &record);
+            assert_eq!(sorted.notices, [""; 0]);
+            Vec::from_iter(preflights(
+                config.authorizer.mode,
+                &sorted.wanted,
                 all,
-                None,
-                &BTreeSet::new(),
-                &record,
-            )
-            .notices
+                protocol,
+            ))
         };
+        let told = |extra: &str, all: &[Method]| of(extra, all, Protocol::Rest);
         let any = verb("ANY", "/x");
         let notices = told("", &[any.clone(), verb("GET", "/y")]);
         assert!(
@@ -729,6 +748,13 @@ mod tests {
         ] {
             assert_eq!(told(extra, &all), [""; 0]);
         }
+        let route = of("", std::slice::from_ref(&any), Protocol::Http);
+        assert!(
+            route[0].contains(
+                "give this path an OPTIONS route of its own without authorization, or add it to"
+            ),
+            "{route:?}"
+        );
         // `$default` of an HTTP API.
         let default = verb("", "$default");
         let notices = told("", std::slice::from_ref(&default));
@@ -749,7 +775,7 @@ mod tests {
             "{both:?}"
         );
         assert!(
-            both[0].contains("`$default`: OPTIONS /{proxy+}"),
+            both[0].contains("`$default`: OPTIONS /{proxy+}), or add them to"),
             "{both:?}"
         );
         let many: Vec<_> = (0..7).map(|n| verb("ANY", &format!("/{n}"))).collect();
@@ -769,7 +795,7 @@ mod tests {
             verb("ANY", "/files/{proxy+}"),
             verb("GET", "/health"),
         ];
-        let told = |extra: &str| patterns(&config(extra), &all);
+        let told = |extra: &str| patterns(&config(extra), &all, Protocol::Rest);
         let nothing = (Vec::<String>::new(), Vec::<String>::new());
         assert_eq!(
             told(", protect: [\"GET /orders/*\", \"ANY /health\"]"),
@@ -793,6 +819,21 @@ mod tests {
             "{notices:?}"
         );
         assert!(notices[1].contains("`api.except`: GET /zzz"), "{notices:?}");
+        let of = |all: &[Method], protocol| {
+            patterns(&config(", protect: [\"$default\"]"), all, protocol)
+        };
+        let (blockers, _) = of(&all, Protocol::Http);
+        assert_eq!(
+            blockers,
+            ["`api.protect`: $default selects no route of the API"]
+        );
+        let (blockers, _) = of(&[verb("", "$connect")], Protocol::WebSocket);
+        assert_eq!(
+            blockers,
+            [
+                "`api.protect`: $default selects no route of the API: of a WebSocket API, only $connect can have an authorizer"
+            ]
+        );
     }
 
     #[test]

@@ -50,9 +50,7 @@ pub fn table(found: &Released, style: &Style) -> String {
         .collect();
     if !found.methods.is_empty() {
         lines.push(String::new());
-        lines.push(
-            "This record is removed. Only with it could `down` restore the methods:".to_owned(),
-        );
+        lines.push("This record is removed. Only with it could `down` restore the API:".to_owned());
         lines.extend(found.methods.iter().map(|(target, method)| {
             format!(
                 "  {} of API {}, stage {}: {}",

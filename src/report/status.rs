@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::plan::id_width;
 use super::style::Style;
 use crate::action::Action;
-use crate::api_gateway::{ApiTarget, AuthorizationType, Protocol};
+use crate::api_gateway::{ApiTarget, AuthorizationType, MethodKey, Protocol};
 use crate::decision::guarded;
 use crate::engine::plan::Item;
 use crate::expiry::{self, Expiry};
@@ -33,6 +33,11 @@ pub struct Method {
 }
 
 impl Method {
+    /// Its name: `GET /orders`, or `$default`.
+    pub(super) fn label(&self) -> String {
+        MethodKey::new(&*self.path, &*self.method).to_string()
+    }
+
     /// Its state in a word. A method with another authorization type is neither open nor protected by this stack.
     pub(super) fn word(&self, observes: bool) -> &'static str {
         match (self.protected, &self.authorization) {
@@ -245,7 +250,11 @@ impl Status {
                 (true, false) => {
                     "unhealthy: the authorizer does not pass its self-test, so callers are refused"
                 }
-                (true, true) => "unhealthy: see the faults and the methods below",
+                (true, true) if !self.faults.is_empty() => "unhealthy: see the faults below",
+                (true, true) if self.protocol() == Protocol::Rest => {
+                    "unhealthy: see the methods below"
+                }
+                (true, true) => "unhealthy: see the routes below",
             })
         }
     }
@@ -364,15 +373,24 @@ impl Status {
             ));
         }
         let hidden = stage.methods.len() - lines.len();
-        let plural = if hidden == 1 {
-            "method is"
-        } else {
-            "methods are"
-        };
         if hidden > 0 {
-            lines.push(format!("{hidden} {plural} {guarded}"));
+            lines.push(format!("{} {guarded}", self.units(hidden)));
         }
         lines
+    }
+
+    /// That many methods or routes, with the verb.
+    pub(super) fn units(&self, count: usize) -> String {
+        let unit = self.protocol().unit();
+        match count {
+            1 => format!("{count} {unit} is"),
+            _ => format!("{count} {unit}s are"),
+        }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        let first = self.stages.first();
+        first.map_or(Protocol::Rest, |stage| stage.target.protocol)
     }
 
     /// The status as text: the verdict, and what is not healthy. `all`: everything.

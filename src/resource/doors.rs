@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Context, ResourceError};
 use crate::api_gateway::domains::{self, Mapping};
-use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, MethodKey, Served};
+use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, MethodKey, Protocol, Served};
 use crate::aws::Class;
 
 /// A way past the authorizer.
@@ -20,6 +20,9 @@ pub enum Door {
         methods: Vec<String>,
         /// The address at the default endpoint; `None` if the endpoint is disabled, or the API is private.
         url: Option<String>,
+        /// That of the API.
+        #[serde(skip)]
+        protocol: Protocol,
     },
     /// A custom domain name leads to such a stage.
     Domain {
@@ -40,12 +43,13 @@ impl Door {
                 stage,
                 methods,
                 url,
+                protocol,
             } => {
                 let at = url.as_ref().map(|url| format!(", at {url}"));
-                let count = methods.len();
+                let (count, unit) = (methods.len(), protocol.unit());
                 let plural = if count == 1 { "" } else { "s" };
                 format!(
-                    "stage {stage} serves {count} protected method{plural} without authorization{}: {}",
+                    "stage {stage} serves {count} protected {unit}{plural} without authorization{}: {}",
                     at.unwrap_or_default(),
                     shortened(methods)
                 )
@@ -137,6 +141,7 @@ pub async fn doors(
             stage,
             methods,
             url: is_reachable.then(|| at(&other)),
+            protocol: target.protocol,
         });
     }
     if open.is_empty() {
@@ -204,19 +209,24 @@ mod tests {
     #[test]
     fn a_door_is_described_in_one_line() {
         let methods = |count: usize| (0..count).map(|n| format!("GET /{n}")).collect();
-        let stage = |count, url: Option<&str>| Door::Stage {
+        let stage = |count, url: Option<&str>, protocol| Door::Stage {
             stage: "dev".to_owned(),
             methods: methods(count),
             url: url.map(str::to_owned),
+            protocol,
         };
         assert_eq!(
-            stage(1, Some("https://x/dev/")).describe(),
+            stage(1, Some("https://x/dev/"), Protocol::Rest).describe(),
             "stage dev serves 1 protected method without authorization, at https://x/dev/: GET /0"
         );
         assert!(
-            stage(5, None)
+            stage(5, None, Protocol::Rest)
                 .describe()
                 .ends_with("GET /0, GET /1, GET /2, and 2 more")
+        );
+        assert_eq!(
+            stage(2, None, Protocol::Http).describe(),
+            "stage dev serves 2 protected routes without authorization: GET /0, GET /1"
         );
     }
 }

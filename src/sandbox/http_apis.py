@@ -4,14 +4,17 @@ Runs before gateway.py, in the same process.
 
 ministack serves the draft in every stage, deploys nothing automatically, sets any deployment on a stage, and exports
 nothing. A route keeps the authorizer that it no longer needs, can have one that does not exist, and one in use can be
-deleted. The paths in its events lack the stage, and it answers every OPTIONS request itself, as for CORS.
+deleted. The paths in its events lack the stage, their ids are not those of the responses, and it answers every OPTIONS
+request itself, as for CORS.
 
 The backend at BACKEND needs no server: it has one response.
 """
 
+import base64
 import contextvars
 import copy
 import json
+import os
 
 from ministack.services import apigateway as gateway
 
@@ -21,6 +24,7 @@ ASKS = {"CUSTOM": "REQUEST", "JWT": "JWT"}  # the type of authorizer that an aut
 PREFLIGHT = {"origin", "access-control-request-method"}
 deployed = {}  # the parts of each deployment
 serving = contextvars.ContextVar("serving", default=None)
+request_id = contextvars.ContextVar("request_id")
 
 
 class Part(type(gateway._routes)):
@@ -186,10 +190,12 @@ async def serve(api_id, stage_name, path, method, headers, *rest):
         # In lower case, ministack does not answer it itself.
         method = "options"
     before = serving.set(served)
+    request_id.set(base64.b64encode(os.urandom(11)).decode())
     try:
-        return await execute(api_id, stage_name, path, method, headers, *rest)
+        status, answered, body = await execute(api_id, stage_name, path, method, headers, *rest)
     finally:
         serving.reset(before)
+    return status, {**answered, "apigw-requestid": request_id.get()}, body
 
 
 def match_route(api_id, method, path):
@@ -207,6 +213,7 @@ def path_at(stage, path):
 async def invoke_authorizer(authorizer, event, *rest):
     if event.get("version") == "2.0":
         context = event["requestContext"]
+        context["requestId"] = request_id.get()
         event["rawPath"] = context["http"]["path"] = path_at(context["stage"], event["rawPath"])
         if cookies := event["headers"].pop("cookie", None):
             event["cookies"] = [cookie.strip() for cookie in cookies.split(";")]

@@ -151,7 +151,7 @@ fn what_others_publish_survives_down() {
         let down = workplace.succeed(&["down", "--yes"]);
         assert_mentions(
             &down,
-            &["another user has deployed the API since: the restored methods are deployed on top"],
+            &["another user has deployed the API since: the restored draft is deployed on top"],
         );
         let after = aws.account();
         assert_eq!(draft(&after, &id), draft(&before, &id), "{protect}");

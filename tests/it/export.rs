@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::moves::workplace;
 use crate::own_route;
-use crate::support::{TestAws, Workplace, standing};
+use crate::support::{TestAws, Workplace, http_api, standing};
 
 const TERRAFORM: [&str; 5] = ["export", "--format", "terraform", "--out", "out"];
 const TEMPLATE: [&str; 5] = ["export", "--format", "cloudformation", "--out", "out"];
@@ -211,6 +211,163 @@ fn terraform_takes_a_stack_in_a_network_of_the_operator_over_without_a_change() 
         assert!(main.contains(expected), "{expected}: {main}");
     }
     planned(&aws, &here, "plan");
+}
+
+/// A stack without a network on this API.
+fn on_api(api: &Value) -> (TestAws, Workplace) {
+    let aws = http_api::account(api);
+    let here = http_api::workplace(&aws, "prod");
+    here.edit(
+        "stack: orders",
+        "stack: orders\nnetwork: none\ncache: memory",
+    );
+    here.succeed(&["up", "--yes", "--publish-pending"]);
+    aws.check_log();
+    (aws, here)
+}
+
+/// The block of the resource with this type in main.tf, as Terraform writes it.
+fn resource(here: &Workplace, kind: &str, label: &str) -> String {
+    let main = read(here, "out/main.tf");
+    let begin = format!("resource \"{kind}\" \"{label}\" {{\n");
+    let (_, rest) = main.split_once(&begin).expect("the resource");
+    let (block, _) = rest.split_once("\n}\n").expect("its end");
+    block.to_owned()
+}
+
+/// The authorizer and its permission are the stack's. The routes, the stage and its deployments belong to the API.
+#[test]
+fn terraform_takes_the_authorizer_of_an_http_api_over_without_a_change() {
+    for auto_deploy in [true, false] {
+        let (aws, here) = on_api(&http_api::rich("prod", auto_deploy));
+        here.succeed(&TERRAFORM);
+        imports_everything(&here);
+        let account = aws.account();
+        let id = http_api::id(&account);
+        let authorizer = resource(&here, "aws_apigatewayv2_authorizer", "main");
+        for expected in [
+            &format!("api_id                            = \"{id}\""),
+            "authorizer_type                   = \"REQUEST\"",
+            "authorizer_uri                    = aws_lambda_alias.authorizer.invoke_arn",
+            "identity_sources                  = [\"$request.header.apikey\"]",
+            "authorizer_payload_format_version = \"2.0\"",
+            "enable_simple_responses           = true",
+            "authorizer_result_ttl_in_seconds  = 0",
+            "# Routes of the API use the authorizer.",
+            "prevent_destroy = true",
+        ] {
+            assert!(authorizer.contains(expected), "{expected}: {authorizer}");
+        }
+        let authorizers = http_api::api(&account)["Authorizers"].as_array();
+        let mut authorizers = authorizers.expect("a list").iter();
+        let ours = authorizers.find(|found| found["Name"] == "threescale-gw-orders-authorizer");
+        let ours = ours.expect("it")["AuthorizerId"].as_str().expect("an id");
+        let permission = resource(&here, "aws_lambda_permission", "api");
+        let source = format!("execute-api:us-east-1:123456789012:{id}/authorizers/{ours}\"");
+        assert!(permission.contains(&source), "{permission}");
+        let imports = read(&here, "out/imports.tf");
+        let import = format!("to = aws_apigatewayv2_authorizer.main\n  id = \"{id}/{ours}\"");
+        assert!(imports.contains(&import), "{imports}");
+        let main = read(&here, "out/main.tf");
+        for foreign in [
+            "aws_apigatewayv2_api\"",
+            "aws_apigatewayv2_route\"",
+            "aws_apigatewayv2_stage\"",
+            "aws_apigatewayv2_deployment\"",
+            "aws_api_gateway_",
+        ] {
+            assert!(!main.contains(foreign), "{foreign}: {main}");
+        }
+        let left = here.succeed(&["export", "--format", "terraform", "-o", "json"]);
+        let left = left.json()["left_out"][0].clone();
+        let left = left.as_str().expect("a text");
+        for expected in [
+            "belongs to others: that its routes use the authorizer",
+            "Routes: $default (before: NONE), ANY /files/{proxy+} (before: NONE)",
+        ] {
+            assert!(left.contains(expected), "{expected}: {left}");
+        }
+        assert!(!left.contains("esponse"), "{left}");
+        planned(&aws, &here, if auto_deploy { "apply" } else { "plan" });
+        let again = here.run(&["plan", "--exit-code"]);
+        assert_eq!(again.code, Some(0), "{}", again.stdout);
+    }
+}
+
+#[test]
+fn terraform_takes_the_authorizer_of_a_websocket_api_over_without_a_change() {
+    let (aws, here) = on_api(&chat());
+    here.succeed(&TERRAFORM);
+    imports_everything(&here);
+    let authorizer = resource(&here, "aws_apigatewayv2_authorizer", "main");
+    assert!(
+        authorizer.contains("identity_sources = [\"route.request.header.apikey\"]"),
+        "{authorizer}"
+    );
+    // API Gateway has these for HTTP APIs alone.
+    for other in ["payload_format", "simple_responses", "ttl"] {
+        assert!(!authorizer.contains(other), "{authorizer}");
+    }
+    assert!(read(&here, "out/main.tf").contains("Routes: $connect (before: NONE)."));
+    planned(&aws, &here, "plan");
+}
+
+fn chat() -> Value {
+    json!({
+        "protocol": "WEBSOCKET", "name": "orders-api", "routes": [{"key": "$connect"}, {"key": "message"}],
+        "stages": [{"name": "prod"}],
+    })
+}
+
+#[test]
+fn a_template_has_the_authorizer_of_an_http_or_websocket_api() {
+    for (api, properties) in [
+        (
+            http_api::rich("prod", true),
+            json!({
+                "IdentitySource": ["$request.header.apikey"], "AuthorizerPayloadFormatVersion": "2.0",
+                "EnableSimpleResponses": true, "AuthorizerResultTtlInSeconds": 0,
+            }),
+        ),
+        (
+            chat(),
+            json!({"IdentitySource": ["route.request.header.apikey"]}),
+        ),
+    ] {
+        let (aws, here) = on_api(&api);
+        here.succeed(&TEMPLATE);
+        let template: Value =
+            serde_yaml::from_str(&read(&here, "out/template.yaml")).expect("YAML");
+        let imports: Vec<Value> =
+            serde_json::from_str(&read(&here, "out/resources-to-import.json")).expect("JSON");
+        let kinds = template["Resources"]
+            .as_object()
+            .expect("resources")
+            .values();
+        let kinds = kinds.filter_map(|found| found["Type"].as_str());
+        let of_api: Vec<_> = kinds.filter(|kind| kind.contains("ApiGateway")).collect();
+        assert_eq!(of_api, ["AWS::ApiGatewayV2::Authorizer"]);
+        let mut found = template["Resources"]["ApiAuthorizerMain"]["Properties"].clone();
+        let found = found.as_object_mut().expect("properties");
+        let id = http_api::id(&aws.account());
+        assert_eq!(found.remove("ApiId"), Some(json!(id)));
+        assert_eq!(found.remove("AuthorizerType"), Some(json!("REQUEST")));
+        let name = json!("threescale-gw-orders-authorizer");
+        assert_eq!(found.remove("Name"), Some(name));
+        let uri = found.remove("AuthorizerUri").expect("a URI");
+        let uri = uri.as_str().expect("text");
+        assert!(
+            uri.ends_with(":threescale-gw-orders-authorizer:live/invocations"),
+            "{uri}"
+        );
+        assert_eq!(json!(found), properties);
+        let import = imports
+            .iter()
+            .find(|import| import["LogicalResourceId"] == "ApiAuthorizerMain");
+        let identifier = &import.expect("an import")["ResourceIdentifier"];
+        assert_eq!(identifier["ApiId"], json!(id));
+        assert!(identifier["AuthorizerId"].is_string(), "{identifier}");
+    }
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn routes_are_selected_by_their_keys() {
     assert_eq!(codes, ["nothing-protected", "method-unknown"]);
     assert_told(
         &texts(&unknown["notices"]),
-        "POST /orders/* selects no method",
+        "POST /orders/* selects no route",
     );
 }
 

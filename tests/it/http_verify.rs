@@ -619,7 +619,7 @@ fn status_tells_the_kind_of_the_api_and_of_its_deployments() {
     for words in [
         "HTTP API ",
         "automatic deployment  off",
-        "5 methods are protected",
+        "5 routes are protected",
     ] {
         assert!(text.contains(words), "{text}");
     }

@@ -7,7 +7,8 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::cli::{alone, tidy};
-use crate::support::{Run, TestAws, Workplace, python};
+use crate::http_user;
+use crate::support::{Run, TestAws, Workplace, http_api, python};
 
 const FLAGS: [&str; 9] = [
     "init",
@@ -227,6 +228,45 @@ fn on_a_terminal_it_lists_the_apis_and_stages_and_the_file_works() {
     let run = answering(&workplace, &["init", "-f", "other.yaml"], &[]);
     assert_eq!(run.code, Some(4), "{}", run.stdout);
     assert!(!workplace.path("other.yaml").exists());
+}
+
+/// The stage of an HTTP API can have a name that a shell would replace.
+#[test]
+fn apis_of_all_kinds_are_listed_with_their_stages() {
+    let aws = http_user::account();
+    let workplace = Workplace::new(&aws);
+    let answers = [
+        &http_api::id(&aws.account()),
+        "$default",
+        "",
+        "2555417834780",
+        "",
+        "",
+    ];
+    let run = answering(&workplace, &["init", "-f", "new.yaml"], &answers);
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    for api in [
+        "orders-rest (REST API)",
+        "orders-api (HTTP API)",
+        "chat (WebSocket API)",
+    ] {
+        assert!(run.stdout.contains(api), "{}", run.stdout);
+    }
+    assert!(run.stdout.contains("  1  $default\n"), "{}", run.stdout);
+    let text = std::fs::read_to_string(workplace.path("new.yaml")).expect("the file");
+    let artifact = "authorizer: {artifact: bootstrap.zip}\n";
+    workplace.write("new.yaml", format!("{text}{artifact}").as_bytes());
+    let plan = workplace
+        .command(&["plan", "-f", "new.yaml"])
+        .env("THREESCALE_SERVICE_TOKEN", "t0ken")
+        .output();
+    let plan = Run::of(plan.expect("the binary runs"));
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+    assert!(
+        plan.stdout.contains("$default: NONE -> protected"),
+        "{}",
+        plan.stdout
+    );
 }
 
 #[test]

@@ -669,6 +669,19 @@ fn an_api_that_cannot_be_reached_is_said_to_be_unverified() {
         let up = here.succeed(&["up", "--yes"]);
         assert_mentions(&up, &["not verified:", words, "--url"]);
         assert_eq!(requests(&aws), [""; 0]);
+        let status = here.succeed(&["status", "-o", "json"]).json();
+        let api = &status["api"];
+        assert_eq!(
+            (&api["verified"], &api["verified_at"]),
+            (&json!(false), &json!(null)),
+            "{status}"
+        );
+        assert_mentions(
+            &here.succeed(&["status"]),
+            &["not verified: the API could not be called"],
+        );
+        // No later run tries again.
+        assert!(!here.succeed(&["up", "--yes"]).stderr.contains("verified"));
         let verify = here.succeed(&["verify", "-o", "json"]).json();
         assert!(
             verify["skipped"].as_str().expect("text").contains(words),

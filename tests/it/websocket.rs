@@ -363,10 +363,20 @@ fn a_rollback_opens_the_stage_until_the_next_up() {
         });
         assert_eq!(handshakes(&aws), OPEN);
         let status = here.run(&["status", "-o", "json"]).json();
+        let route = &status["api"]["methods"][0];
         assert_eq!(
-            status["api"]["methods"][0]["protected"],
-            json!(false),
+            (&route["protected"], &route["authorization"]),
+            (&json!(false), &json!("NONE")),
             "{status}"
+        );
+        here.succeed(&UP);
+        let rolled_back = here.succeed(&["rollback"]);
+        assert_mentions(
+            &rolled_back,
+            &[
+                "without authorization now in stage prod",
+                ": $connect; `threescale-gw up` protects it again",
+            ],
         );
         here.succeed(&UP);
         assert_protected(&before, &aws, "after the rollback");

@@ -225,9 +225,13 @@ pub(super) fn authorizer(
             .with("authorizer_result_ttl_in_seconds", authorizer.ttl),
         false => of_version_2(writer, found, authorizer),
     };
-    let kept = Block::new("lifecycle", []).with("prevent_destroy", true).about(
-        "Methods of the API use the authorizer. Give them another authorization and deploy the API before you destroy any of this.",
-    );
+    let units = match authorizer.is_of_rest_api {
+        true => "Methods",
+        false => "Routes",
+    };
+    let kept = Block::new("lifecycle", []).with("prevent_destroy", true).about(&format!(
+        "{units} of the API use the authorizer. Give them another authorization and deploy the API before you destroy any of this.",
+    ));
     all.add(
         format!("{}/{}", authorizer.api_id, authorizer.authorizer_id),
         block.with_block(kept),

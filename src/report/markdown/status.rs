@@ -1,6 +1,7 @@
 //! The status.
 
 use super::{code, folded, list, outputs, page, table, text};
+use crate::api_gateway::Protocol;
 use crate::decision::guarded;
 use crate::report::status::{Method, Status, health};
 use crate::report::style::Style;
@@ -41,6 +42,10 @@ pub fn status(status: &Status) -> String {
         "ready"
     };
     let observes = status.observes == Some(true);
+    let unit = match status.protocol() {
+        Protocol::Rest => "Method",
+        Protocol::Http | Protocol::WebSocket => "Route",
+    };
     let methods = |well: bool| {
         let is_well = |method: &Method| (method.protected && method.remark.is_none()) == well;
         let rows: Vec<_> = status
@@ -53,18 +58,12 @@ pub fn status(status: &Status) -> String {
                 };
                 vec![
                     method.word(observes).to_owned(),
-                    format!(
-                        "{}{at}",
-                        code(&format!("{} {}", method.method, method.path))
-                    ),
+                    format!("{}{at}", code(&method.label())),
                     text(&method.told().unwrap_or_default()),
                 ]
             })
             .collect();
-        (
-            rows.len(),
-            table(&["Authorization", "Method", "Remark"], &rows),
-        )
+        (rows.len(), table(&["Authorization", unit, "Remark"], &rows))
     };
     let (count_of_methods, protected) = methods(true);
     let failed = status.self_test.iter().flat_map(|report| &report.checks);
@@ -84,7 +83,7 @@ pub fn status(status: &Status) -> String {
         folded(&format!("{count} resources are {word}"), well),
         methods(false).1,
         folded(
-            &format!("{count_of_methods} methods are {}", guarded(observes)),
+            &format!("{} {}", status.units(count_of_methods), guarded(observes)),
             protected,
         ),
         outputs(&status.outputs),

@@ -160,11 +160,13 @@ impl Actual {
             responses: (*api_gateway::responses(cx, target.api()).await?).clone(),
             unrecorded_responses,
         };
-        let lost = actual
-            .taken()
-            .filter(|now| actual.before(now).is_none())
-            .cloned()
-            .collect();
+        let (mut renamed, mut lost) = (Vec::new(), Vec::new());
+        for now in actual.taken().filter(|now| actual.before(now).is_none()) {
+            match actual.before_rename(now) {
+                Some(before) => renamed.push(before),
+                None => lost.push(now.clone()),
+            }
+        }
         if cx.successor(target).is_some() {
             // The attachment to that stage keeps them.
             actual.unrecorded.clear();
@@ -172,7 +174,7 @@ impl Actual {
         }
         let (found, unknown) =
             missing_record::look(cx, target, actual.record.head.as_ref(), lost).await?;
-        actual.unrecorded.extend(found);
+        actual.unrecorded.extend(found.into_iter().chain(renamed));
         actual.unknown = unknown;
         Ok(actual)
     }
@@ -217,6 +219,22 @@ impl Actual {
         self.record
             .method(&now.path, &now.method)
             .or_else(unrecorded)
+    }
+
+    /// The state before this stack protected it of a method whose path or key its owner has changed since, by its id.
+    fn before_rename(&self, now: &Method) -> Option<Method> {
+        let is_rest = self.target.protocol == Protocol::Rest;
+        let is_same = |before: &&Method| {
+            let has_id = before.resource_id == now.resource_id && !before.is_absent;
+            // A resource has several methods, and a route is one.
+            has_id && (!is_rest || before.method == now.method)
+        };
+        let before = self.record.methods().find(is_same)?;
+        Some(Method {
+            path: now.path.clone(),
+            method: now.method.clone(),
+            ..before.clone()
+        })
     }
 
     /// The desired state of a method after this stack is removed.
@@ -314,5 +332,51 @@ impl Actual {
             shared_responses: BTreeMap::new(),
             unrecorded_responses: BTreeMap::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn method(verb: &str, path: &str, id: &str) -> Method {
+        Method {
+            resource_id: id.to_owned(),
+            ..Method::new(verb, path)
+        }
+    }
+
+    #[test]
+    fn what_its_owner_renamed_is_found_by_its_id() {
+        let recorded = Method {
+            authorization: AuthorizationType::AwsIam,
+            ..method("POST", "/orders", "r1")
+        };
+        let of = |protocol, now: Method| {
+            let chunks = [("methods-000".to_owned(), vec![recorded.clone()])];
+            let actual = Actual {
+                target: ApiTarget {
+                    protocol,
+                    ..Actual::example().target
+                },
+                record: Record {
+                    chunks: chunks.into(),
+                    ..Record::default()
+                },
+                ..Actual::example()
+            };
+            actual.before_rename(&now)
+        };
+        let before = of(Protocol::Http, method("PUT", "/items", "r1")).expect("a record");
+        assert_eq!(before.label(), "PUT /items");
+        assert_eq!(before.authorization, AuthorizationType::AwsIam);
+        assert_eq!(of(Protocol::Http, method("POST", "/items", "r2")), None);
+        // The resource of a REST API was moved; another method of it is not the same.
+        let before = of(Protocol::Rest, method("POST", "/items", "r1"));
+        assert_eq!(
+            before.map(|before| before.label()).as_deref(),
+            Some("POST /items")
+        );
+        assert_eq!(of(Protocol::Rest, method("PUT", "/items", "r1")), None);
     }
 }

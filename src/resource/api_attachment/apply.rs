@@ -586,7 +586,13 @@ impl Resource for ApiAttachment {
             }
         } else if !actual.unrecorded.is_empty() {
             let methods = actual.unrecorded.len();
-            diff.field(RECORD, format!("{methods} methods missing"), "complete");
+            let unit = self.api.protocol.unit();
+            let plural = if methods == 1 { "" } else { "s" };
+            diff.field(
+                RECORD,
+                format!("{methods} {unit}{plural} missing"),
+                "complete",
+            );
         }
         if actual.record.is_in_between() || is_thawed_by_others(actual) {
             diff.field(RECORD, "of an interrupted run", "complete");

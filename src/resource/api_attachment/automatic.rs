@@ -168,10 +168,12 @@ pub async fn thaw(
     let served = (*stage).as_ref();
     let is_verified = served.map(|stage| &stage.deployment_id) == head.verified.as_ref();
     let is_ours = served.is_some_and(|stage| marker::is_ours(cx, &stage.description));
+    // Others have turned it on, which has deployed the draft.
+    let is_of_others = served.is_some_and(|stage| stage.deploys_automatically);
     let noted = AttachmentState {
         frozen: false,
         frozen_with_ours: false,
-        unverified: head.unverified || (is_ours && !is_verified),
+        unverified: head.unverified || (is_ours && !is_verified) || is_of_others,
         ..head.clone()
     };
     record::write_head(cx, target, &noted).await?;

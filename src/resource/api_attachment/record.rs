@@ -52,6 +52,9 @@ pub struct AttachmentState {
     /// The version of this program that made those requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_by: Option<String>,
+    /// Whether no request could be sent, because the API has no address that this program can call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_called: bool,
     /// The faults that this verification found and that the API had before, too: they are no reason to undo
     /// the change. Marks of the rows of a report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -268,7 +271,7 @@ pub async fn verified_by(
 }
 
 /// When this deployment of the API was verified, and by which version of this program. Neither is known if another one was
-/// verified last.
+/// verified last, or no request could be sent.
 ///
 /// # Errors
 /// When the listing fails.
@@ -282,7 +285,7 @@ pub async fn verification(
         return Ok((None, None));
     };
     let head: Option<AttachmentState> = serde_json::from_str(stored.value.expose()).ok();
-    let head = head.filter(|head| head.verified.as_deref() == Some(deployment));
+    let head = head.filter(|head| head.verified.as_deref() == Some(deployment) && !head.not_called);
     // The verification is the last write of a run.
     Ok(match head {
         Some(head) => (stored.written, head.verified_by),

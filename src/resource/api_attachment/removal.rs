@@ -45,7 +45,7 @@ fn stage_move(actual: &Actual, all: &[Deployment], keep_protected: bool) -> Stag
         return match previous {
             Some(previous) => StageMove::Returns(previous),
             None => StageMove::Deploys((goes_back && is_published).then_some(
-                "changes of others were published with this stack's deployment: the restored methods are deployed on top of them",
+                "changes of others were published with this stack's deployment: the restored draft is deployed on top of them",
             )),
         };
     }
@@ -59,7 +59,7 @@ fn stage_move(actual: &Actual, all: &[Deployment], keep_protected: bool) -> Stag
         return StageMove::Stays;
     }
     StageMove::Deploys((!is_automatic).then_some(
-        "another user has deployed the API since: the restored methods are deployed on top",
+        "another user has deployed the API since: the restored draft is deployed on top",
     ))
 }
 

@@ -152,7 +152,7 @@ pub(super) fn wanted(cx: &Context, actual: &Actual, before: &Method) -> Method {
     }
     restored::restored(before, &actual.authorizers).unwrap_or_else(|| {
         let text = format!(
-            "the authorizer {} of {} no longer exists: the method is set to {CLOSED} instead of being opened",
+            "the authorizer {} of {} no longer exists: it is set to {CLOSED} instead of being opened",
             before.authorizer_id.as_deref().unwrap_or_default(),
             before.label()
         );
@@ -335,7 +335,7 @@ async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), Res
     );
     Err(ResourceError::Blocked {
         what: text,
-        hint: Some("its methods are restored in the draft: deploy the API to that stage again, or move the stage to another deployment; then run `threescale-gw down` again"
+        hint: Some("the draft is restored: deploy the API to that stage again, or move the stage to another deployment; then run `threescale-gw down` again"
                 .to_owned()),
     })
 }

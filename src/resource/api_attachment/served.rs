@@ -258,6 +258,16 @@ pub async fn is_verified(
     Ok(Some(unverified.map_or(Ok(()), Err)))
 }
 
+/// Whether the API was not called by the run that should have verified it, because it has no address that can be called.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn was_not_called(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
+    let record = record::all(cx).await?.remove(target);
+    let head = record.and_then(|record| record.head);
+    Ok(head.is_some_and(|head| head.not_called))
+}
+
 /// What the stage serves, unless a former run has recorded that the API answers with it as
 /// expected.
 ///
@@ -289,7 +299,8 @@ pub async fn unverified(
     Ok((found.is_new_deployment || found.is_new_version).then_some(found))
 }
 
-/// Records that the API answers as expected with the result of [`unverified`].
+/// Records that the API answers as expected with the result of [`unverified`], or that no later run has to call it because it
+/// cannot be called.
 ///
 /// # Errors
 /// The errors of the services.
@@ -297,6 +308,7 @@ pub async fn note_verified(
     cx: &Context,
     target: &ApiTarget,
     found: Unverified,
+    not_called: bool,
 ) -> Result<(), ResourceError> {
     let Some(head) = record::all(cx)
         .await?
@@ -309,6 +321,7 @@ pub async fn note_verified(
         verified: found.deployment.or(head.verified.clone()),
         verified_version: found.version,
         verified_by: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        not_called,
         as_before: Vec::new(),
         unverified: false,
         unverified_routes: Vec::new(),

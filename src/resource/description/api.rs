@@ -47,6 +47,8 @@ impl Authorizer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     pub api_id: String,
+    /// Whether the API is a REST API, and not an HTTP or WebSocket API.
+    pub is_of_rest_api: bool,
     pub stage: String,
     /// The methods with this stack's authorizer, and the authorization that each had before, if it is recorded.
     pub methods: BTreeMap<String, Option<String>>,
@@ -82,6 +84,7 @@ pub(super) async fn attachment(cx: &Context, id: &LogicalId) -> Result<Found, Re
     Ok(found.map(|found| {
         let attachment = Attachment {
             api_id: found.target().id.clone(),
+            is_of_rest_api: found.target().protocol == Protocol::Rest,
             stage: found.target().stage.clone(),
             methods: found.protected(),
             responses: found.replaced_responses(),

@@ -328,7 +328,7 @@ def events_of_payload_1(aws: Aws) -> None:
 @check
 def refusals_are_in_the_log_of_the_function(aws: Aws) -> None:
     """With the end of the key, as the authorizer writes it. Allowed requests are not."""
-    _, address, _ = _protected(aws, "GET /orders/{id}")
+    _, address, _ = _protected(aws, "GET /orders/{id}", "$default")
     assert aws.get(f"{address}/orders/1", {"apikey": "no-log-group-12345678"}) == 403
     group = {"logGroupName": "/aws/lambda/f"}
     aws.logs.create_log_group(**group)
@@ -346,6 +346,9 @@ def refusals_are_in_the_log_of_the_function(aws: Aws) -> None:
     assert (first["resource"], first["gateway_request"]) == ("/orders/{id}", headers["apigw-requestid"])
     (found,) = aws.logs.filter_log_events(**group, filterPattern='"***wxyz"')["events"]
     assert found["message"] == events[0]["message"]
+    aws.get(f"{address}/x", {"apikey": "random-and-wrong-abcd"})
+    (found,) = aws.logs.filter_log_events(**group, filterPattern='"***abcd"')["events"]
+    assert json.loads(found["message"])["resource"] == "$default"
 
 
 @check

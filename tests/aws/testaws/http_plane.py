@@ -262,7 +262,7 @@ def _has_form(request: HttpRequest, authorizer: dict[str, Any], decision: Decisi
 
 def _log_refusal(world: World, request: HttpRequest, decision: Decision) -> None:
     """The line that the authorizer writes about a refusal."""
-    _, _, template = request.route["RouteKey"].partition(" ")
+    resource = request.route["RouteKey"].rpartition(" ")[2]
     line = {
         "level": "info",
         "event": "decision",
@@ -273,7 +273,7 @@ def _log_refusal(world: World, request: HttpRequest, decision: Decision) -> None
         "source": "backend" if decision.credential else "none",
         "credential": masked(decision.credential) if decision.credential else None,
         "method": request.raw.method,
-        "resource": template,
+        "resource": resource,
         "metric": None,
         "us": 1000,
     }

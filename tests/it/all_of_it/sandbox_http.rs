@@ -153,6 +153,11 @@ fn an_http_api_is_protected_rolled_back_and_restored() {
     let plan = api.home.run(&["plan", "--sandbox", "--exit-code"]);
     assert_eq!(plan.status.code(), Some(0), "{plan:?}");
     api.home.said(&["status", "--sandbox", "--exit-code"]);
+    let verified = api.home.said(&["verify", "--sandbox"]);
+    assert!(
+        verified.contains("bad key   403  user_key_invalid"),
+        "{verified}"
+    );
     let logs = api.home.said(&["logs", "--sandbox"]);
     for refusal in ["reason=user_key_invalid", "reason=application_not_active"] {
         assert!(logs.contains(refusal), "{logs}");
