@@ -573,7 +573,7 @@ async fn of_methods(
         findings.block(Code::NothingProtected, [none]);
     }
     let authorizers = api_gateway::authorizers(cx, api.api()).await?;
-    let full = rules::authorizers(&authorizers, &facts.names.api_authorizer());
+    let full = rules::authorizers(api, &authorizers, &all, &facts.names.api_authorizer());
     findings.block(Code::QuotaExceeded, full);
     let observes = config.authorizer.mode == Mode::Observe;
     findings.methods = changed_methods(&plan.items, api, &methods.wanted, &records);
