@@ -23,7 +23,9 @@ use crate::package::Release;
 use crate::printable::line;
 use crate::report::status::{Attached, Method, Status};
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
-use crate::resource::api_attachment::{other_stacks, record, rollback, selection, served};
+use crate::resource::api_attachment::{
+    automatic, other_stacks, record, rollback, selection, served,
+};
 use crate::resource::billed::billed;
 use crate::resource::doors::{self, Door};
 use crate::resource::function::Functions;
@@ -233,9 +235,11 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                 let stage = (*stage)
                     .as_ref()
                     .filter(|_| target.protocol != Protocol::Rest);
+                notices.extend(stage.and_then(|stage| automatic::failure(target, stage)));
                 api = Some(Attached {
                     target: target.clone(),
                     deploys_automatically: stage.map(|stage| stage.deploys_automatically),
+                    failed_deployment: stage.and_then(|stage| stage.failed_deployment.clone()),
                 });
             }
             None => notices.push(format!("API {} no longer exists", target.id)),

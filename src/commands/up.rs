@@ -16,7 +16,7 @@ use super::input::load;
 use super::outputs;
 use super::session::{Session, look_failed, refuse};
 use super::signals::Signals;
-use super::verification::{Baseline, failed, verify, verify_without_aws};
+use super::verification::{Baseline, attachment, failed, verify, verify_without_aws};
 use super::walk::apply;
 use crate::action::Action;
 use crate::aws::{AwsError, Class};
@@ -448,6 +448,9 @@ async fn finish(
         cx.enter_api(target).await?;
         let is_ours = |uri: &str| api_authorizer::is_ours(&cx, uri);
         let published = automatic::thaw(&cx, target, is_ours).await?;
+        if let Some(failure) = automatic::failed_deployment(&cx.fresh(), target).await? {
+            return Ok(failed_deployment(&cx, failure));
+        }
         if !published.is_empty() {
             let text = format!(
                 "automatic deployment of stage {} is on again, which published changes of others: {}",
@@ -489,6 +492,20 @@ async fn finish(
         Some(found) => verify(session, &cx, args, signals, found, before).await,
         None => Ok(status),
     }
+}
+
+/// Reports that API Gateway could not deploy the draft when automatic deployment was turned on again.
+fn failed_deployment(cx: &Context, error: String) -> ExitStatus {
+    cx.sink().emit(Event::Failed {
+        code: Code::ResourceFailed,
+        id: attachment(),
+        action: Action::Update,
+        error,
+        hint: Some(
+            "the API is protected; remove the cause, and API Gateway deploys everything with the next change of the API".to_owned(),
+        ),
+    });
+    ExitStatus::Failed
 }
 
 /// Whether the live version serves a former deployment, too. That can also be the version of the former deployment.

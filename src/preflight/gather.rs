@@ -25,7 +25,8 @@ use crate::kind::Kind;
 use crate::prices;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
-    ApiAttachments, DEPLOYMENT, other_stacks, record, responses, served, undeployed_changes,
+    ApiAttachments, DEPLOYMENT, automatic, other_stacks, record, responses, served,
+    undeployed_changes,
 };
 use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
@@ -120,6 +121,8 @@ async fn of_stage(
     if stage.is_none() {
         findings.block(Code::StageNotFound, [missing_stage(cx, api).await]);
     }
+    let failure = stage.and_then(|stage| automatic::failure(api, stage));
+    findings.notices.extend(failure);
     findings.block(Code::CanaryActive, rules::canary(api, stage));
 }
 

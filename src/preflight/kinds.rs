@@ -211,6 +211,7 @@ mod tests {
             authorizer_uris: None,
             deploys_automatically,
             is_managed,
+            failed_deployment: None,
         }
     }
 

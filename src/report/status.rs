@@ -57,6 +57,8 @@ pub struct Attached {
     /// Whether each change of an HTTP or WebSocket API is deployed to the stage at once; `None` for other APIs, and if the
     /// stage does not exist.
     pub deploys_automatically: Option<bool>,
+    /// Why the last automatic deployment failed, if it did.
+    pub failed_deployment: Option<String>,
 }
 
 impl Attached {
@@ -323,7 +325,7 @@ impl Status {
             lines.push(format!(
                 "{word} {:<7} {}{}",
                 method.method,
-                method.path,
+                line(&method.path),
                 style.warn(&remark)
             ));
         }
@@ -367,6 +369,11 @@ impl Status {
                 let word = if is_on { "on" } else { "off" };
                 format!("automatic deployment  {word}")
             }));
+            lines.extend(
+                api.failed_deployment
+                    .iter()
+                    .map(|why| style.warn(&format!("last automatic deployment  failed: {why}"))),
+            );
             lines.extend(self.methods_of(all, style));
         }
         match &self.self_test {
@@ -422,6 +429,7 @@ impl Status {
             "mode": self.observes.map(|observes| if observes { "observe" } else { "enforce" }),
             "api": self.api.as_ref().map(|api| json!({"id": api.target.id, "stage": api.target.stage, "verified": self.verified,
                 "protocol": api.target.protocol.as_str(), "automatic_deployment": api.deploys_automatically,
+                "failed_deployment": api.failed_deployment,
                 "rolled_back": self.is_rolled_back, "verified_at": self.verified_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
                 "verified_by": self.verified_by, "doors": self.doors, "methods": methods})),
             "outputs": outputs,
