@@ -34,6 +34,7 @@ mod http_attachment;
 mod http_deployments;
 mod http_domains;
 mod http_odd;
+mod http_others;
 mod http_plan;
 mod http_verify;
 mod import;
