@@ -119,6 +119,19 @@ pub async fn set_automatic_deployment(
     }
 }
 
+/// Waits until API Gateway has ended the automatic deployments of the API, which REST APIs do not have.
+///
+/// # Errors
+/// The error of the service.
+pub async fn await_automatic_deployments(cx: &Context, api: ApiRef<'_>) -> Result<(), AwsError> {
+    match api.protocol {
+        Protocol::Rest => Ok(()),
+        Protocol::Http | Protocol::WebSocket => {
+            http::deployments::await_automatic(cx, api.id).await
+        }
+    }
+}
+
 /// Deletes a deployment.
 ///
 /// # Errors

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable::line;
+
 /// The properties of an authorizer that stay the same when it is recreated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
@@ -93,12 +95,14 @@ impl MethodKey {
     }
 }
 
+/// On one line: the key of a route can be any text.
 impl fmt::Display for MethodKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = line(&self.path);
         if self.verb.is_empty() {
-            return f.write_str(&self.path);
+            return f.write_str(&path);
         }
-        write!(f, "{} {}", self.verb, self.path)
+        write!(f, "{} {path}", line(&self.verb))
     }
 }
 

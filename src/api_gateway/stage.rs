@@ -19,6 +19,8 @@ pub struct Stage {
     pub deploys_automatically: bool,
     /// Whether quick create made it: API Gateway may refuse to change it.
     pub is_managed: bool,
+    /// Why the last automatic deployment failed, in API Gateway's words: the stage is then behind the draft.
+    pub failed_deployment: Option<String>,
 }
 
 /// The authorization type of each method in a deployment.

@@ -288,9 +288,11 @@ async fn attached_to(
     let stage = (*stage)
         .as_ref()
         .filter(|_| target.protocol != Protocol::Rest);
+    notices.extend(stage.and_then(|stage| automatic::failure(target, stage)));
     Ok(Attached {
         target: target.clone(),
         deploys_automatically: stage.map(|stage| stage.deploys_automatically),
+        failed_deployment: stage.and_then(|stage| stage.failed_deployment.clone()),
         is_rolled_back: rollback::is_rolled_back(cx, target).await?,
         verified: verified.map(|verified| verified.is_ok() && was_called),
         verified_at: verification.0,

@@ -17,7 +17,7 @@ use super::outputs;
 use super::session::{Session, look_failed, refuse};
 use super::signals::Signals;
 use super::verification::{
-    Baseline, UnverifiedStage, failed, unverified, verify, verify_without_aws,
+    Baseline, UnverifiedStage, attachment, failed, unverified, verify, verify_without_aws,
 };
 use super::walk::apply;
 use crate::action::Action;
@@ -450,7 +450,10 @@ async fn finish(
             return Ok(status);
         }
     }
-    let again = thaw(session, &cx, args.only.is_none()).await?;
+    let (again, failure) = thaw(session, &cx, args.only.is_none()).await?;
+    if let Some(failure) = failure {
+        return Ok(failed_deployment(&cx, failure));
+    }
     if !args.no_verify && !again.is_empty() {
         let status = verify(session, &cx.fresh(), args, signals, again, baseline).await?;
         if status != ExitStatus::Done {
@@ -488,9 +491,13 @@ async fn finish(
 
 /// Turns the automatic deployment of the stages on again that serve this stack's authorizer: one that a rollback has moved
 /// away from it stays as it is. `is_complete`: the run has brought the draft to the configured state. Returns the stages on which
-/// this has published changes of others.
-async fn thaw(session: &Session, cx: &Context, is_complete: bool) -> Result<Vec<UnverifiedStage>> {
-    let mut again = Vec::new();
+/// this has published changes of others, and what to say if the deployment of one failed.
+async fn thaw(
+    session: &Session,
+    cx: &Context,
+    is_complete: bool,
+) -> Result<(Vec<UnverifiedStage>, Option<String>)> {
+    let (mut again, mut failure) = (Vec::new(), None);
     for target in session.facts.stages() {
         if !stages::serves_frozen(&cx.fresh(), target, is_complete).await? {
             continue;
@@ -498,6 +505,7 @@ async fn thaw(session: &Session, cx: &Context, is_complete: bool) -> Result<Vec<
         cx.enter_api(target).await?;
         let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
         let published = automatic::thaw(cx, target, is_ours).await?;
+        failure = failure.or(automatic::failed_deployment(&cx.fresh(), target).await?);
         if published.is_empty() {
             continue;
         }
@@ -510,7 +518,21 @@ async fn thaw(session: &Session, cx: &Context, is_complete: bool) -> Result<Vec<
         let version = function_publication::live_version(&cx.fresh()).await?;
         again.push((target.clone(), Unverified::again(version)));
     }
-    Ok(again)
+    Ok((again, failure))
+}
+
+/// Reports that API Gateway could not deploy the draft when automatic deployment was turned on again.
+fn failed_deployment(cx: &Context, error: String) -> ExitStatus {
+    cx.sink().emit(Event::Failed {
+        code: Code::ResourceFailed,
+        id: attachment(),
+        action: Action::Update,
+        error,
+        hint: Some(
+            "the API is protected; remove the cause, and API Gateway deploys everything with the next change of the API".to_owned(),
+        ),
+    });
+    ExitStatus::Failed
 }
 
 /// Whether the live version serves a former deployment, too. That can also be the version of the former deployment.

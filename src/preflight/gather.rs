@@ -123,6 +123,8 @@ async fn of_stage(cx: &Context, api: &ApiTarget, stage: Option<&Stage>, findings
     if stage.is_none() {
         findings.block(Code::StageNotFound, [missing_stage(cx, api).await]);
     }
+    let failure = stage.and_then(|stage| automatic::failure(api, stage));
+    findings.notices.extend(failure);
     findings.block(Code::CanaryActive, rules::canary(api, stage));
 }
 
@@ -600,7 +602,7 @@ async fn of_methods(
         None => (rules::Methods::default(), &[][..]),
     };
     let authorizers = api_gateway::authorizers(cx, api.api()).await?;
-    let full = rules::authorizers(&authorizers, &facts.names.api_authorizer());
+    let full = rules::authorizers(api, &authorizers, &all, &facts.names.api_authorizer());
     findings.block(Code::QuotaExceeded, full);
     let observes = config.authorizer.mode == Mode::Observe;
     let mut targets = BTreeMap::new();

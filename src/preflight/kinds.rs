@@ -237,6 +237,7 @@ mod tests {
             authorizer_uris: None,
             deploys_automatically,
             is_managed,
+            failed_deployment: None,
         }
     }
 

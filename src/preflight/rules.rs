@@ -22,6 +22,7 @@ use crate::kind::Kind;
 use crate::nearest::nearest;
 use crate::package::Supply;
 use crate::pattern::MethodPattern;
+use crate::printable::line;
 use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
 use crate::resource::{Field, Phase, Unmanaged, cache, cache_group, nat_instance, parameter};
@@ -521,17 +522,33 @@ fn is_whole(path: &str) -> bool {
     name.is_some_and(|name| !name.contains('/'))
 }
 
-/// Checks that the API has room for one more authorizer. Source: API Gateway quotas, 10 an API by
-/// default.
-pub fn authorizers(all: &[Authorizer], ours: &str) -> Option<String> {
+/// Checks that the API has room for one more authorizer, and names those that no method of the draft uses. More than the default
+/// quota show that it was raised. Source: API Gateway quotas, 10 an API by default.
+pub fn authorizers(
+    target: &ApiTarget,
+    all: &[Authorizer],
+    methods: &[Method],
+    ours: &str,
+) -> Option<String> {
     const MOST: usize = 10;
     let is_there = all.iter().any(|authorizer| authorizer.name == ours);
-    (!is_there && all.len() >= MOST).then(|| {
-        format!(
-            "the API has {} authorizers already, and {MOST} is the quota: remove one that is not used, or raise the quota",
-            all.len()
-        )
-    })
+    if is_there || all.len() != MOST {
+        return None;
+    }
+    let is_used = |found: &&Authorizer| {
+        let mut methods = methods.iter();
+        methods.any(|method| method.authorizer_id.as_ref() == Some(&found.id))
+    };
+    let unused = all.iter().filter(|found| !is_used(found));
+    let unused: Vec<_> = unused.map(|found| line(&found.name)).collect();
+    let remedy = match unused.is_empty() {
+        true => "delete one".to_owned(),
+        false => format!("no method uses {}: delete one of them", unused.join(", ")),
+    };
+    Some(format!(
+        "{} {} has {MOST} authorizers, which is API Gateway's quota, and the stack needs one more: {remedy}, or raise the quota",
+        target.protocol, target.id
+    ))
 }
 
 /// Checks for a canary release, which would let requests bypass the authorizer because it serves a
@@ -920,6 +937,41 @@ mod tests {
         assert_eq!(without_integration(&draft(&methods)), None);
         let text = without_integration(&draft(&methods[..1])).expect("a finding");
         assert!(text.ends_with("add one to GET /b, or delete it"), "{text}");
+    }
+
+    #[test]
+    fn a_full_quota_of_authorizers_names_those_that_are_not_used() {
+        let target = ApiTarget::of_segment("a1", "http.stage.prod");
+        let all = |number: usize| -> Vec<_> {
+            let one = |number: usize| Authorizer {
+                id: format!("z{number}"),
+                name: format!("n{number}"),
+                uri: String::new(),
+                kind: "REQUEST".to_owned(),
+                identity_source: String::new(),
+                ttl: 0,
+                payload_format: String::new(),
+            };
+            (0..number).map(one).collect()
+        };
+        let used: Vec<_> = (2..12)
+            .map(|number| Method {
+                authorizer_id: Some(format!("z{number}")),
+                ..method("/orders", "CUSTOM")
+            })
+            .collect();
+        let told =
+            |number, methods: &[Method], ours| authorizers(&target, &all(number), methods, ours);
+        assert_eq!(
+            told(10, &used, "ours").as_deref(),
+            Some(
+                "HTTP API a1 has 10 authorizers, which is API Gateway's quota, and the stack needs one more: no method uses n0, n1: \
+                 delete one of them, or raise the quota"
+            )
+        );
+        for (number, ours) in [(9, "ours"), (11, "ours"), (10, "n7")] {
+            assert_eq!(told(number, &used, ours), None);
+        }
     }
 
     #[test]

@@ -434,6 +434,7 @@ fn status() -> Value {
         [
             ("stage", text()),
             ("automatic_deployment", nullable(boolean())),
+            ("failed_deployment", nullable(text())),
             ("verified", nullable(boolean())),
             ("rolled_back", boolean()),
             ("verified_at", nullable(text())),

@@ -62,6 +62,8 @@ pub struct Attached {
     /// Whether each change of an HTTP or WebSocket API is deployed to the stage at once; `None` for other APIs, and if the
     /// stage does not exist.
     pub deploys_automatically: Option<bool>,
+    /// Why the last automatic deployment failed, if it did.
+    pub failed_deployment: Option<String>,
     /// Whether the stage serves the deployment from before the stack again, and the stack is still in the draft: after `rollback`, or an
     /// interrupted `down`.
     pub is_rolled_back: bool,
@@ -94,6 +96,7 @@ impl Attached {
         });
         json!({
             "stage": self.target.stage, "verified": self.verified, "automatic_deployment": self.deploys_automatically,
+            "failed_deployment": self.failed_deployment,
             "rolled_back": self.is_rolled_back, "verified_at": verified_at.map(|at| at.to_string()),
             "verified_by": self.verified_by, "methods": methods.collect::<Vec<_>>(),
         })
@@ -368,7 +371,7 @@ impl Status {
             lines.push(format!(
                 "{word} {:<7} {}{}",
                 method.method,
-                method.path,
+                line(&method.path),
                 style.warn(&remark)
             ));
         }
@@ -421,6 +424,12 @@ impl Status {
                 let word = if is_on { "on" } else { "off" };
                 format!("automatic deployment  {word}")
             }));
+            lines.extend(
+                stage
+                    .failed_deployment
+                    .iter()
+                    .map(|why| style.warn(&format!("last automatic deployment  failed: {why}"))),
+            );
             lines.extend(self.methods_of(stage, all, style));
         }
         match &self.self_test {

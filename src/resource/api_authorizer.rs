@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::api_attachment::{automatic, deleted_api, record};
+use super::api_attachment::{automatic, deleted_api, own_deployments, record};
 use super::{
     Context, Diff, Field, Identity, Listing, NEW, Output, Phase, Resource, ResourceError,
     ResourceKind, Unmanaged, function_permission,
@@ -196,6 +196,7 @@ impl ResourceKind for ApiAuthorizers {
         }
         if has_record {
             automatic::thaw(cx, &actual.target, |uri| is_ours(cx, uri)).await?;
+            own_deployments::remove_left(cx, &actual.id, &actual.target).await?;
             // First: without the record, the next run does not know for which API a killed one has left its lock.
             cx.leave_api(&actual.target).await?;
             record::remove_head(cx, &actual.target).await?;

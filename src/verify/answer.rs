@@ -15,6 +15,8 @@ pub struct Answer {
     pub body: Value,
     /// The ID that an HTTP or WebSocket API gives the request, as the authorizer logs it.
     pub request_id: Option<String>,
+    /// Whether it answers a `HEAD` request, and so has no body.
+    pub is_to_head: bool,
 }
 
 impl Answer {
@@ -86,7 +88,8 @@ pub struct Refusals {
 /// The text for an authorizer that allows every request.
 pub const OBSERVED: &str = "allowed: the mode is observe";
 
-/// Whether API Gateway itself answered: an HTTP API with the body of this status. The body of a handshake is not documented.
+/// Whether API Gateway itself answered: an HTTP API with the body of this status. The body of a handshake is not documented, and
+/// an answer to `HEAD` has none: then API Gateway or the backend may have answered.
 pub(super) fn is_of_gateway(answer: &Answer) -> bool {
     let message = match answer.status {
         401 => "Unauthorized",
@@ -98,6 +101,7 @@ pub(super) fn is_of_gateway(answer: &Answer) -> bool {
     };
     let body = answer.body.as_object();
     answer.protocol == Protocol::WebSocket
+        || answer.is_to_head
         || body.is_some_and(|body| {
             let has_text = body.get("message").is_some_and(|text| *text == message);
             has_text && body.len() == 1

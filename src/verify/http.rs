@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 use ureq::http::{Method, Request};
 
@@ -16,6 +17,23 @@ use crate::api_gateway::Protocol;
 const TIMEOUT: Duration = Duration::from_secs(35);
 /// The number of bytes to read: API Gateway's own bodies are short, and a backend's body is not needed.
 const READ: u64 = 4096;
+
+/// What a path contains in encoded form only. A percent sign is that of an encoded character.
+/// Source: RFC 3986, section 3.3.
+const ENCODED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// A client for many requests to one API.
 #[derive(Debug, Clone)]
@@ -57,9 +75,10 @@ impl Client {
     pub fn ask(&self, probe: &Probe) -> Result<Answer, String> {
         let method =
             Method::from_bytes(probe.verb.as_bytes()).map_err(|error| error.to_string())?;
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{}", self.base, probe.path));
+        let mut request =
+            Request::builder()
+                .method(method)
+                .uri(format!("{}{}", self.base, encoded(&probe.path)));
         for (name, value) in &probe.headers {
             request = request.header(name.as_str(), value.expose());
         }
@@ -93,8 +112,14 @@ impl Client {
             error_type: header("x-amzn-errortype"),
             request_id: header("apigw-requestid").or_else(of_body),
             body,
+            is_to_head: probe.verb == "HEAD",
         })
     }
+}
+
+/// A path of the API, and a query string, as a caller sends them.
+fn encoded(path: &str) -> String {
+    utf8_percent_encode(path, ENCODED).to_string()
 }
 
 /// The headers that open a WebSocket connection. The client closes a connection that was accepted as soon as the answer is read.
@@ -128,6 +153,21 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
     use crate::verify::Check;
+
+    #[test]
+    fn a_path_is_sent_as_callers_send_it() {
+        for (path, sent) in [
+            (
+                "orders/threescale-gw-verify?apikey=a%26b",
+                "orders/threescale-gw-verify?apikey=a%26b",
+            ),
+            ("v1.0/größe", "v1.0/gr%C3%B6%C3%9Fe"),
+            ("日本/a%20b", "%E6%97%A5%E6%9C%AC/a%20b"),
+            ("a b\u{1b}/:act~;=@,", "a%20b%1B/:act~;=@,"),
+        ] {
+            assert_eq!(encoded(path), sent);
+        }
+    }
 
     #[test]
     fn an_accepted_connection_is_closed_at_once() {

@@ -16,7 +16,11 @@ const NO_PREFLIGHT: &str = "the preflight requests of browsers are refused: add 
 
 /// Evaluates a response.
 pub(super) fn judge(check: Check, answer: &Answer, refusals: Refusals) -> Verdict {
-    let own = is_of_gateway(answer).then_some(answer.status);
+    // A protected route refuses `HEAD` without a body, too. Elsewhere, such a status is one of the backend.
+    let is_refusal_expected =
+        matches!(check, Check::NoKey | Check::BadKey) && !refusals.are_observed;
+    let is_own = is_of_gateway(answer) && (is_refusal_expected || !answer.is_to_head);
+    let own = is_own.then_some(answer.status);
     let seen = answer.status.to_string();
     match (check, own) {
         (Check::Guard | Check::SelfTest, _) => Ok(None),
@@ -187,6 +191,31 @@ mod tests {
         };
         for status in [401, 403] {
             assert_eq!(judge(Check::NoKey, &of_gateway(status), asked), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_head_has_no_body() {
+        use Fault::{Misplaced, NotServed, Open, WrongAuthorizer};
+        let head = |status| Answer {
+            is_to_head: true,
+            ..answer(Protocol::Http, status, Value::Null)
+        };
+        for (status, expected) in [
+            (200, [Some(Open), Some(Open), None, None]),
+            (401, [None, Some(Misplaced), None, None]),
+            (403, [Some(WrongAuthorizer), None, None, None]),
+            (404, [Some(NotServed), Some(NotServed), None, None]),
+        ] {
+            assert_eq!(faults(&head(status), ENFORCED), expected, "{status}");
+        }
+        let observed = Refusals {
+            are_observed: true,
+            need_key: false,
+            ..ENFORCED
+        };
+        for status in [200, 401, 403] {
+            assert_eq!(faults(&head(status), observed), [None; 4], "{status}");
         }
     }
 

@@ -388,6 +388,10 @@ fn an_eleventh_authorizer_is_refused_before_anything_is_made() {
     let before = aws.account();
     let up = workplace(&aws, HERE).run(&["up", "--yes"]);
     assert_eq!(up.code, Some(4), "{}", up.stderr);
-    assert_mentions(&up, &["the API has 10 authorizers already"]);
+    let full = format!("REST API {id} has 10 authorizers");
+    assert_mentions(
+        &up,
+        &[&full, "no method uses", "extra-9: delete one of them"],
+    );
     assert_same(&before, &aws.account());
 }

@@ -2,7 +2,7 @@
 
 use aws_sdk_apigatewayv2::types::{AuthorizationType as Type, AuthorizerType};
 
-use super::deployments::ensure_deployed;
+use super::deployments::{await_automatic, ensure_deployed};
 use crate::api_gateway::authorizer::{AuthorizerSettings, PAYLOAD_VERSION};
 use crate::api_gateway::method::{AuthorizationType, Method};
 use crate::api_gateway::target::{ApiRef, ApiTarget, Protocol};
@@ -24,7 +24,8 @@ pub(in crate::api_gateway) async fn set_authorizer(
     restore_method(cx, api, &wanted, now).await
 }
 
-/// Sets the authorization of a route. What is not sent stays as it is, and `NONE` removes the authorizer.
+/// Sets the authorization of a route, unless others have deleted the route since. What is not sent stays as it is, and `NONE`
+/// removes the authorizer.
 /// Source: API Gateway, `UpdateRoute`.
 pub(in crate::api_gateway) async fn restore_method(
     cx: &Context,
@@ -43,9 +44,11 @@ pub(in crate::api_gateway) async fn restore_method(
         .authorization_type(Type::from(wanted.authorization.as_str()))
         .set_authorizer_id(wanted.authorizer_id.clone())
         .set_authorization_scopes(scopes);
-    cx.aws()
+    let changed = cx
+        .aws()
         .change("apigateway:UpdateRoute", || request.clone().send())
-        .await
+        .await;
+    optional(changed).map(|_| ())
 }
 
 /// Creates a route without an integration, and with the authorizer from its first moment.
@@ -147,7 +150,8 @@ pub(in crate::api_gateway) async fn move_stage(
         .await
 }
 
-/// Turns the automatic deployment of a stage on or off. No other setting is sent: API Gateway refuses some that it returns.
+/// Turns the automatic deployment of a stage on or off, and waits for what it deploys. No other setting is sent: API Gateway
+/// refuses some that it returns.
 pub(in crate::api_gateway) async fn set_automatic_deployment(
     cx: &Context,
     target: &ApiTarget,
@@ -162,7 +166,11 @@ pub(in crate::api_gateway) async fn set_automatic_deployment(
         .auto_deploy(is_on);
     cx.aws()
         .change("apigateway:UpdateStage", || request.clone().send())
-        .await
+        .await?;
+    match is_on {
+        true => await_automatic(cx, &target.id).await,
+        false => Ok(()),
+    }
 }
 
 /// The identity sources as a list.

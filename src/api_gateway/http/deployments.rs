@@ -2,32 +2,25 @@
 
 use std::time::Duration;
 
-use aws_sdk_apigatewayv2::types::DeploymentStatus;
+use aws_sdk_apigatewayv2::types::{self, DeploymentStatus};
 
 use crate::api_gateway::deployment::Deployment;
 use crate::aws::kept::timestamp;
 use crate::aws::paginate::pages;
 use crate::aws::{AwsError, Class, optional};
+use crate::printable::line;
 use crate::resource::Context;
 
 /// How long a deployment may be pending.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The time between two looks at it.
+const STEP: Duration = Duration::from_secs(1);
 
 pub(in crate::api_gateway) async fn deployments(
     cx: &Context,
     api_id: &str,
 ) -> Result<Vec<Deployment>, AwsError> {
-    let request = cx.aws().apigatewayv2.get_deployments().api_id(api_id);
-    let deployments = pages(|token| async {
-        let request = request.clone().set_next_token(token);
-        let answer = optional(
-            cx.aws()
-                .call_idempotent("apigateway:GetDeployments", || request.clone().send())
-                .await,
-        )?;
-        Ok(answer.map_or((None, None), |page| (page.items, page.next_token)))
-    })
-    .await?;
+    let deployments = listed(cx, api_id).await?;
     Ok(deployments
         .into_iter()
         .filter_map(|found| {
@@ -38,6 +31,40 @@ pub(in crate::api_gateway) async fn deployments(
             })
         })
         .collect())
+}
+
+async fn listed(cx: &Context, api_id: &str) -> Result<Vec<types::Deployment>, AwsError> {
+    let request = cx.aws().apigatewayv2.get_deployments().api_id(api_id);
+    pages(|token| async {
+        let request = request.clone().set_next_token(token);
+        let answer = optional(
+            cx.aws()
+                .call_idempotent("apigateway:GetDeployments", || request.clone().send())
+                .await,
+        )?;
+        Ok(answer.map_or((None, None), |page| (page.items, page.next_token)))
+    })
+    .await
+}
+
+/// Waits until API Gateway has ended the automatic deployments of the API, so that its stages serve the draft unless that failed.
+///
+/// # Errors
+/// When the listing fails.
+pub(in crate::api_gateway) async fn await_automatic(
+    cx: &Context,
+    api_id: &str,
+) -> Result<(), AwsError> {
+    let is_pending = |found: &types::Deployment| {
+        found.auto_deployed.unwrap_or_default()
+            && found.deployment_status == Some(DeploymentStatus::Pending)
+    };
+    let mut waited = Duration::ZERO;
+    while waited < PATIENCE && listed(cx, api_id).await?.iter().any(is_pending) {
+        waited += STEP;
+        cx.aws().pause(STEP).await;
+    }
+    Ok(())
 }
 
 /// Checks that a deployment is ready to be served.
@@ -62,11 +89,11 @@ pub(in crate::api_gateway) async fn ensure_deployed(
             .aws()
             .call_idempotent(OPERATION, || request.clone().send())
             .await?;
-        let step = Duration::from_secs(1);
         match found.deployment_status {
             None | Some(DeploymentStatus::Deployed) => return Ok(()),
             Some(DeploymentStatus::Failed) => {
                 let why = found.deployment_status_message.unwrap_or_default();
+                let why = line(&why);
                 return Err(AwsError {
                     class: Class::Fatal,
                     ..AwsError::incomplete(
@@ -76,8 +103,8 @@ pub(in crate::api_gateway) async fn ensure_deployed(
                 });
             }
             Some(_) if waited < PATIENCE => {
-                waited += step;
-                cx.aws().pause(step).await;
+                waited += STEP;
+                cx.aws().pause(STEP).await;
             }
             Some(_) => {
                 return Err(AwsError::incomplete(

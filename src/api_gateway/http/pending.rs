@@ -8,6 +8,7 @@ use super::export::{AUTHORIZER, document, operation_key};
 use crate::api_gateway::method::MethodKey;
 use crate::api_gateway::target::ApiTarget;
 use crate::aws::AwsError;
+use crate::printable::line;
 use crate::resource::Context;
 
 /// Lists the changes, one line each; `None` if the service does not export the API. `ours`: the routes whose authorization
@@ -86,7 +87,11 @@ fn definition(document: &Value, is_our_uri: &impl Fn(&str) -> bool) -> Definitio
         }
     }
     for (name, scheme) in schemes.as_object().into_iter().flatten() {
-        let uri = scheme[AUTHORIZER]["authorizerUri"].as_str();
+        // The scheme of IAM has no settings.
+        let Some(authorizer) = scheme.get(AUTHORIZER) else {
+            continue;
+        };
+        let uri = authorizer["authorizerUri"].as_str();
         if !uri.is_some_and(is_our_uri) {
             definition
                 .rest
@@ -125,7 +130,7 @@ fn changes(
                 let different: Vec<_> = members
                     .into_iter()
                     .filter(|name| now.rest.get(*name) != served.rest.get(*name))
-                    .map(|name| name.trim_start_matches("x-amazon-apigateway-"))
+                    .map(|name| line(name.trim_start_matches("x-amazon-apigateway-")))
                     .collect();
                 if !different.is_empty() {
                     changes.push(format!("{key}: {} changed", different.join(", ")));
@@ -141,7 +146,7 @@ fn changes(
             .filter(|name| draft.rest.get(*name) != served.rest.get(*name))
             .map(|name| {
                 let name = name.trim_start_matches("x-amazon-apigateway-");
-                format!("the API's {name} changed")
+                format!("the API's {} changed", line(name))
             }),
     );
     changes
@@ -187,14 +192,16 @@ mod tests {
             &json!({"maxAge": 1}),
         );
         assert!(told(&protected, &served).is_empty());
-        let edited = api(
+        let mut edited = api(
             &json!({
                 "/a": {"get": {"x-amazon-apigateway-integration": {"uri": "2"}}},
-                "/b": {"post": {}},
+                "/b": {"post": {"security": [{"sigv4": []}]}},
                 "/c": {"x-amazon-apigateway-any-method": {}},
             }),
             &json!({"maxAge": 2}),
         );
+        edited["components"]["securitySchemes"]["sigv4"] =
+            json!({"type": "apiKey", "x-amazon-apigateway-authtype": "awsSigv4"});
         assert_eq!(
             told(&edited, &served),
             [

@@ -9,6 +9,7 @@ use crate::api_gateway::stage::{ListedStage, Served, Stage};
 use crate::api_gateway::target::{ApiTarget, Protocol};
 use crate::aws::paginate::pages;
 use crate::aws::{Aws, AwsError, optional};
+use crate::printable::line;
 use crate::resource::Context;
 
 /// `None` if the stage or the API does not exist, or nothing is deployed to the stage.
@@ -45,6 +46,8 @@ pub(in crate::api_gateway) async fn stage(
                 .call_idempotent("apigateway:GetDeployment", || request.clone().send())
                 .await,
         )?;
+        let deploys_automatically = answer.auto_deploy.unwrap_or_default();
+        let message = answer.last_deployment_status_message;
         Ok(Some(Stage {
             deployment_id,
             description: deployment
@@ -53,13 +56,26 @@ pub(in crate::api_gateway) async fn stage(
             served: served(cx, target).await?,
             canary: None,
             authorizer_uris: authorizer_uris(cx, target).await?,
-            deploys_automatically: answer.auto_deploy.unwrap_or_default(),
+            deploys_automatically,
             is_managed: answer.api_gateway_managed.unwrap_or_default(),
+            failed_deployment: message
+                .filter(|_| deploys_automatically)
+                .and_then(|message| failure(&message)),
         }))
     };
     cx.listings()
         .get_or_fetch(format!("stage {} {}", target.id, target.stage), ask)
         .await
+}
+
+/// Why the last automatic deployment failed. API Gateway tells it in a text alone; a deployment that fails need not be listed.
+/// Source: texts of `lastDeploymentStatusMessage` that users of API Gateway have published, such as "Deployment attempt failed:
+/// Unable to deploy API because no routes exist in this API".
+fn failure(message: &str) -> Option<String> {
+    let rest = message.strip_prefix("Deployment attempt failed")?;
+    let reason = rest.trim_start_matches([':', ' ']);
+    let reason = if reason.is_empty() { message } else { reason };
+    Some(line(reason).into_owned())
 }
 
 /// What the stage serves. A deployment of these APIs has no list of its routes, but an HTTP API can be exported.
@@ -127,4 +143,33 @@ pub(in crate::api_gateway) async fn stages(
             })
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_text_of_a_failure_is_one() {
+        let why = "Unable to deploy API because no routes exist in this API";
+        for (message, reason) in [
+            (format!("Deployment attempt failed: {why}"), Some(why)),
+            (
+                "Deployment attempt failed".to_owned(),
+                Some("Deployment attempt failed"),
+            ),
+            (
+                "Successfully deployed stage with deployment ID 'biw5qf'".to_owned(),
+                None,
+            ),
+            ("Deployment in progress".to_owned(), None),
+            (String::new(), None),
+            (
+                "Deployment attempt failed: \u{1b}[31mno\nluck".to_owned(),
+                Some(r"\u{1b}[31mno\nluck"),
+            ),
+        ] {
+            assert_eq!(failure(&message).as_deref(), reason, "{message}");
+        }
+    }
 }

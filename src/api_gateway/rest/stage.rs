@@ -44,6 +44,7 @@ pub(in crate::api_gateway) async fn stage(
             authorizer_uris: None,
             deploys_automatically: false,
             is_managed: false,
+            failed_deployment: None,
         }))
     };
     cx.listings()

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::actual::Actual;
 use super::automatic::{self, Switch};
-use super::deployments::{is_of_closing, remove, replaced};
+use super::deployments::{is_of_closing, replaced};
 use super::kind::ApiAttachments;
 use super::marker::{DeploymentDigest, description, is_ours};
 use super::method_steps::{Wanted, method_steps};
+use super::own_deployments::remove;
 use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::stages::{self, Frozen};
 use super::{
@@ -231,7 +232,8 @@ impl ApiAttachment {
                 limits: steps.responses.limits(),
             };
             let description = description(&actual.marker, token, holds);
-            let made = deploy(cx, &self.api, now.stage.as_ref(), &description).await?;
+            let made = deploy(cx, &self.api, now.stage.as_ref(), &description).await;
+            let made = automatic::explained(cx, &self.api, made).await?;
             self.publication.note_made(&self.api);
             self.note_replaced(cx, &now, &before, made.as_deref(), head)
                 .await?;
@@ -420,7 +422,7 @@ impl ApiAttachment {
         if head.closing {
             for found in deployments(&cx, self.api.api()).await? {
                 if is_of_closing(actual, &found.id, &found.description) {
-                    remove(&cx, actual, &found.id).await?;
+                    remove(&cx, &actual.id, &self.api, &found.id).await?;
                 }
             }
         }

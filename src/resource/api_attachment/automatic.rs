@@ -12,7 +12,7 @@ use super::record::{self, AttachmentState};
 use super::{marker, other_stacks};
 use crate::api_gateway::change::set_automatic_deployment;
 use crate::api_gateway::{self, ApiTarget, Method, MethodKey, Protocol, Stage, http};
-use crate::aws::Class;
+use crate::aws::{AwsError, Class};
 use crate::resource::{Context, ResourceError};
 
 /// Whether the automatic deployment of the stage is off because a run has turned it off.
@@ -46,6 +46,36 @@ pub(super) fn ensure_frozen(switch: Switch, stage: Option<&Stage>) -> Result<(),
             })
         }
         _ => Ok(()),
+    }
+}
+
+/// The error of a deployment in words, if the stage could not be moved to it because another user has turned automatic
+/// deployment on since it was frozen.
+///
+/// # Errors
+/// That, or the error itself.
+pub(super) async fn explained<T>(
+    cx: &Context,
+    target: &ApiTarget,
+    deployed: Result<T, AwsError>,
+) -> Result<T, ResourceError> {
+    match deployed {
+        Err(error) if error.class == Class::Fatal && target.protocol != Protocol::Rest => {
+            let stage = api_gateway::stage(&cx.fresh(), target).await?;
+            match &*stage {
+                Some(stage) if stage.deploys_automatically => {
+                    Err(ResourceError::ConcurrentChange {
+                        what: format!(
+                            "another user has turned automatic deployment of stage {} of API {} on meanwhile, which deploys the draft",
+                            target.stage, target.id
+                        ),
+                        hint: Some("run the same command again; it goes on from here".to_owned()),
+                    })
+                }
+                _ => Err(error.into()),
+            }
+        }
+        other => Ok(other?),
     }
 }
 
@@ -192,6 +222,30 @@ pub(super) fn cannot_freeze(target: &ApiTarget, stage: &str) -> ResourceError {
             "name {stage} alone in `api.stage`, or leave it out"
         )),
     }
+}
+
+/// What to say if the last automatic deployment of the stage failed.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn failed_deployment(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<Option<String>, ResourceError> {
+    let stage = api_gateway::stage(cx, target).await?;
+    Ok((*stage).as_ref().and_then(|stage| failure(target, stage)))
+}
+
+/// The same for a stage that is known. Pure.
+pub fn failure(target: &ApiTarget, stage: &Stage) -> Option<String> {
+    let why = stage.failed_deployment.as_ref()?;
+    Some(format!(
+        "the last automatic deployment of stage {} of API {} failed ({}): it serves deployment {}, without what was changed since",
+        target.stage,
+        target.id,
+        why.trim_end_matches('.'),
+        stage.deployment_id
+    ))
 }
 
 /// Whether a run has turned the automatic deployment of the stage off, and it is still off.

@@ -3,8 +3,7 @@
 
 use super::actual::Actual;
 use super::marker::{is_restored, protects, restores};
-use crate::api_gateway::{self, ApiTarget, Deployment, Protocol, change, deployments};
-use crate::aws::{Class, optional};
+use crate::api_gateway::{self, ApiTarget, Deployment, deployments};
 use crate::resource::{Context, ResourceError};
 
 /// Whether a deployment was made by a `down --keep-protected` that was interrupted. One that
@@ -60,26 +59,6 @@ pub(super) async fn replaced(
     };
     new.retain(|found| !is_elsewhere(&found.id));
     Ok(new.last().map(|found| found.id.clone()))
-}
-
-/// Deletes a deployment, unless a stage serves it.
-pub(super) async fn remove(
-    cx: &Context,
-    actual: &Actual,
-    deployment: &str,
-) -> Result<(), ResourceError> {
-    match change::delete_deployment(cx, actual.target.api(), deployment).await {
-        // Only REST APIs have a known text for it.
-        Err(error)
-            if error.message.contains("Active stages")
-                || (actual.target.protocol != Protocol::Rest && error.class == Class::Fatal) =>
-        {
-            let text = format!("deployment {deployment} is left: a stage serves it");
-            cx.notice(&actual.id, text);
-            Ok(())
-        }
-        other => Ok(optional(other).map(|_| ())?),
-    }
 }
 
 #[cfg(test)]

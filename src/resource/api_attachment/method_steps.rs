@@ -278,6 +278,7 @@ mod tests {
                     authorizer_uris: None,
                     deploys_automatically: false,
                     is_managed: false,
+                    failed_deployment: None,
                 }),
                 authorizer_id: Some(OURS.to_owned()),
                 elsewhere: [OTHER.to_owned()].into(),

@@ -31,6 +31,7 @@ mod marker;
 mod method_steps;
 pub mod missing_record;
 pub mod other_stacks;
+pub mod own_deployments;
 pub mod record;
 mod removal;
 pub mod responses;

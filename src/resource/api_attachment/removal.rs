@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::actual::Actual;
-use super::deployments::{is_of_closing, remove, replaced};
-use super::marker::{is_restored, protects, restores};
+use super::deployments::{is_of_closing, replaced};
+use super::marker::{protects, restores};
+use super::own_deployments::remove;
 use super::{stages, undeployed_changes};
 use crate::api_gateway::change::{deploy, move_stage};
 use crate::api_gateway::{self, Deployment, Method, Protocol, deployments};
@@ -123,29 +124,9 @@ pub(super) async fn restore_stage(
         is_removed(actual, keep_protected, &found.id, &found.description)
             && !kept.contains(&found.id)
     }) {
-        remove(cx, actual, &found.id).await?;
+        remove(cx, &actual.id, target, &found.id).await?;
     }
     Ok(moved_to)
-}
-
-/// Deletes this stack's deployments that no stage serves any more, because automatic deployment is on again.
-pub(super) async fn remove_unserved(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
-    let api = actual.target.api();
-    let stages = api_gateway::stages(cx.aws(), api).await?;
-    let is_served = |id: &str| {
-        let mut stages = stages.iter();
-        stages.any(|stage| stage.deployment.as_deref() == Some(id))
-    };
-    let is_ours = |description: &str| {
-        protects(description, &actual.marker).is_some() || is_restored(description, &actual.marker)
-    };
-    let kept = stages::needed_elsewhere(cx, &actual.target).await?;
-    for found in deployments(cx, api).await? {
-        if is_ours(&found.description) && !is_served(&found.id) && !kept.contains(&found.id) {
-            remove(cx, actual, &found.id).await?;
-        }
-    }
-    Ok(())
 }
 
 /// The undeployed changes of others that the removal of this attachment publishes.
@@ -227,6 +208,7 @@ mod tests {
                 authorizer_uris: None,
                 deploys_automatically: false,
                 is_managed: false,
+                failed_deployment: None,
             }),
             ..Actual::example()
         };

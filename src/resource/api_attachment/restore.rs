@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::actual::Actual;
 use super::marker::is_ours;
+use super::own_deployments::remove_unserved;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
-use super::removal::{remove_unserved, restore_stage};
+use super::removal::restore_stage;
 use super::restored::{self, same_guard};
 use super::{automatic, missing_record, responses, stages};
 use crate::api_gateway::change::restore_method;
@@ -86,8 +87,11 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
         );
         cx.notice(&actual.id, text);
     }
+    if let Some(failure) = automatic::failed_deployment(&cx.fresh(), &actual.target).await? {
+        cx.notice(&actual.id, failure);
+    }
     if actual.target.protocol != Protocol::Rest && stays.is_none() {
-        remove_unserved(cx, actual).await?;
+        remove_unserved(cx, &actual.id, &actual.target).await?;
     }
     if stays.is_none() {
         refuse_while_served(&cx.fresh(), &actual.target).await?;

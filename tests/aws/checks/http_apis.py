@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -313,6 +314,30 @@ def automatic_deployments(aws: Aws) -> None:
     v2.update_api(ApiId=api_id, Name="again")
     stage = stage_of(aws, api_id)
     assert stage["DeploymentId"] == new and "no luck" in stage["LastDeploymentStatusMessage"]
+    # Only the automatic ones, or only the others.
+    for automatic in (True, False):
+        aws.configure(outcomes={"deployment": {"status": "FAILED", "message": "no luck", "automatic": automatic}})
+        v2.update_api(ApiId=api_id, Name=f"automatic {automatic}")
+        assert ("no luck" in stage_of(aws, api_id)["LastDeploymentStatusMessage"]) == automatic
+        made = v2.create_deployment(ApiId=api_id)
+        assert made["DeploymentStatus"] == ("DEPLOYED" if automatic else "FAILED")
+
+
+@check
+def nulls_of_absent_members(aws: Aws) -> None:
+    """In items, and in a single response. Members that are there keep their value."""
+    made = seed(aws, "GET /a", {"key": "GET /b", "authorization": "JWT", "authorizer": "t", "scopes": ["s"]})
+    aws.configure(nulls={"GetRoutes": ["authorizationScopes"], "GetRoute": ["operationName", "routeKey"]})
+    scope = "Credential=A/20260101/us-east-1/apigateway/aws4_request"
+    signed = {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0"}
+    routes = f"/v2/apis/{made['api_id']}/routes"
+    found = json.loads(aws.ask(routes, signed)[2])["items"]
+    scopes = {route["routeKey"]: route["authorizationScopes"] for route in found}
+    assert scopes == {"GET /a": None, "GET /b": ["s"]}
+    route = json.loads(aws.ask(f"{routes}/{made['routes']['GET /a']}", signed)[2])
+    assert route["operationName"] is None and route["routeKey"] == "GET /a"
+    aws.configure(nulls={"GetRoutes": [], "GetRoute": []})
+    assert "authorizationScopes" not in aws.apigatewayv2.get_routes(ApiId=made["api_id"])["Items"][0]
 
 
 @check
@@ -488,7 +513,11 @@ def another_stack_with_an_http_api(aws: Aws) -> None:
 
 @check
 def seeds_of_version_2(aws: Aws) -> None:
-    """Pending edits are in the draft only, or in each stage that deploys automatically."""
+    """Pending edits are in the draft only, or in each stage that deploys automatically. Routes can share an integration."""
+    shared = seed(aws, "GET /a", {"key": "GET /b", "target_of": "GET /a"})
+    targets = {route["Target"] for route in aws.account()["http_apis"][0]["Routes"]}
+    assert targets == {f"integrations/{shared['integrations']['GET /a']}"}
+    aws.reset()
     pending = [
         {"key": "GET /new"},
         {"remove": "GET /b"},

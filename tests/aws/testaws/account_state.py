@@ -50,6 +50,7 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "log_lag": 0,
     "clock_shift": 0,
     "omit": {},
+    "nulls": {},
     "export_adds": {},
     "lambda_lag": 0,
     "ssm_network": False,

@@ -226,7 +226,7 @@ def _answer(world: World, call: Call, findings: list[str]) -> tuple[Response, st
                     result = _omit(call, result, frozenset(omitted))
         if isinstance(result, Response):
             return result, _code_of(call, result), False
-        return wire.serialize(call, result), None, False
+        return _with_nulls(world, call, wire.serialize(call, result)), None, False
     except MotoReply as reply:
         return reply.response, _code_of(call, reply.response), False
     except Unimplemented:
@@ -255,6 +255,18 @@ def _omit(call: Call, result: Any, names: frozenset[str]) -> Any:
     if call.operation in ("GetExport", "ExportApi"):
         return Response(result.status, result.headers, json.dumps(without(json.loads(result.body)), indent=2).encode())
     return without(call.parse(result))
+
+
+def _with_nulls(world: World, call: Call, response: Response) -> Response:
+    """A JSON answer in which absent members of these names are null, as emulators write them."""
+    names = world.config["nulls"].get(call.operation)
+    if not names:
+        return response
+    document = json.loads(response.body)
+    for shown in document.get("items", [document]):
+        for name in names:
+            shown.setdefault(name, None)
+    return Response(response.status, response.headers, json.dumps(document).encode())
 
 
 def _execute(world: World, call: Call) -> Any:

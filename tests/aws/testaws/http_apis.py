@@ -163,6 +163,9 @@ def deploy(
         shown["Description"] = description
     deployment = api.deployments[shown["DeploymentId"]] = Deployment(shown, snapshot_of(api))
     outcome = world.outcome("deployment")
+    # With a member `automatic`, a failure concerns only these deployments, or only the other ones.
+    fails = isinstance(outcome, dict) and outcome.get("status") == "FAILED"
+    fails = fails and outcome.get("automatic", automatic) == automatic
 
     def done() -> None:
         if deployment.id not in api.deployments:
@@ -170,7 +173,7 @@ def deploy(
         names = [name for name in stages if name in api.stages]
         if automatic:
             names = [name for name in names if api.stages[name].get("AutoDeploy")]
-        if isinstance(outcome, dict) and outcome.get("status") == "FAILED":
+        if fails:
             message = outcome.get("message", "Internal failure")
             shown.update(DeploymentStatus="FAILED", DeploymentStatusMessage=message)
             for name in names if automatic else ():

@@ -94,7 +94,10 @@ class _Seed:
             return
         parameters = {**_named(route, _ROUTE), **self.authorization(route)}
         target = route.get("target", True)
-        if target:
+        if route.get("target_of"):
+            self.integrations[key] = self.integrations[route["target_of"]]
+            parameters["Target"] = f"integrations/{self.integrations[key]}"
+        elif target:
             self.integrations[key] = self.integration(target)
             parameters["Target"] = f"integrations/{self.integrations[key]}"
         self.routes[key] = self.ask("CreateRoute", RouteKey=key, **parameters)["RouteId"]
