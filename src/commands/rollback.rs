@@ -187,9 +187,10 @@ async fn move_stages(
                 }
                 (true, Some(from), Some(to), text)
             }
-            RolledBack::RoutesRestored { routes } => {
+            RolledBack::ChangedBack(restored) => {
                 let text = format!(
-                    "restored {routes} routes of API {api}, because stage {stage} deploys automatically and cannot be moved"
+                    "{} in API {api}, because stage {stage} deploys automatically and cannot be moved",
+                    restored.describe()
                 );
                 (true, None, None, text)
             }

@@ -1,9 +1,15 @@
 //! Sends real requests after a change, and rolls back if callers are affected.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
 use super::session::Session;
 use super::signals::Signals;
 use super::verify::{Requests, prove};
 use crate::action::Action;
+use crate::api_gateway::ApiTarget;
 use crate::aws::AwsError;
 use crate::cancel::StopReason;
 use crate::cli::UpArgs;
@@ -15,11 +21,11 @@ use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::notice::NoticeCode;
 use crate::report;
-use crate::resource::Context;
 use crate::resource::api_attachment::restore::withdraw;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::function_publication::{self, MovedBack};
+use crate::resource::{Context, ResourceError, RouteProof, RouteVerdict};
 use crate::verify::{Before, Fault, Report, Row};
 
 /// Verifies the API after a change, and moves the stage and the alias back if callers are affected. `before`: how the API
@@ -53,7 +59,7 @@ pub(super) async fn verify(
     if worst.is_empty() {
         return unharmed(session, cx, &report, found).await;
     }
-    let back = go_back(session, cx, &found).await;
+    let back = go_back(&session.facts.api, cx, &found).await;
     let text = format!(
         "the API does not behave as expected after the change: {}; {}",
         shortened(&worst),
@@ -64,16 +70,16 @@ pub(super) async fn verify(
 }
 
 /// Undoes what did not pass verification: a new deployment, a new version, or both. Returns the results as sentences.
-async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<String> {
-    let stage = &session.facts.api.stage;
+async fn go_back(target: &ApiTarget, cx: &Context, found: &Unverified) -> Vec<String> {
+    let stage = &target.stage;
     let mut told = Vec::new();
     if found.is_new_deployment {
         // The stage first: a version that serves both deployments stays in place during the move.
         told.push(
-            match roll_back(cx, &session.facts.api, &RollbackTarget::Previous).await {
+            match roll_back(cx, target, &RollbackTarget::Previous).await {
                 Ok(RolledBack::Moved { to, .. }) => {
                     let moved = format!("stage {stage} is rolled back to deployment {to}");
-                    match withdraw(cx, &session.facts.api).await {
+                    match withdraw(cx, target).await {
                         Ok(true) => {
                             format!("{moved} and deploys automatically again, without the authorizer")
                         }
@@ -81,8 +87,8 @@ async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<Str
                         Err(error) => format!("{moved}; the routes could not be restored: {error}"),
                     }
                 }
-                Ok(RolledBack::RoutesRestored { routes }) => {
-                    format!("{routes} routes of stage {stage} are restored")
+                Ok(RolledBack::ChangedBack(restored)) => {
+                    format!("{} in stage {stage}", restored.describe())
                 }
                 Ok(
                     RolledBack::NotOurs { deployment } | RolledBack::OthersWithOurs { deployment },
@@ -100,14 +106,70 @@ async fn go_back(session: &Session, cx: &Context, found: &Unverified) -> Vec<Str
         );
     }
     if found.is_new_version {
-        // What is not known counts as refused: then every moment is one of a mode.
-        let asks = served::refuse_keyless(cx, [&session.facts.api]).await;
-        match function_publication::move_back(cx, asks.unwrap_or(true)).await {
-            Ok(moved) => told.extend(moved.iter().map(MovedBack::describe)),
-            Err(error) => told.push(format!("the alias could not be moved back: {error}")),
-        }
+        told.extend(version_back(target, cx).await);
     }
     told
+}
+
+/// Moves the aliases back from versions that did not pass verification. Returns the results as sentences.
+async fn version_back(target: &ApiTarget, cx: &Context) -> Vec<String> {
+    // What is not known counts as refused: then every moment is one of a mode.
+    let asks = served::refuse_keyless(cx, [target]).await;
+    match function_publication::move_back(cx, asks.unwrap_or(true)).await {
+        Ok(moved) => moved.iter().map(MovedBack::describe).collect(),
+        Err(error) => vec![format!("the alias could not be moved back: {error}")],
+    }
+}
+
+/// The proof of the first of routes that change one at a time.
+#[derive(Debug)]
+pub(super) struct FirstRoute {
+    pub cx: Context,
+    pub baseline: Arc<Baseline>,
+    pub settle: Duration,
+}
+
+impl RouteProof for FirstRoute {
+    fn choose(&self, routes: &[String]) -> Option<usize> {
+        self.baseline.requests.choose(routes)
+    }
+
+    fn prove<'a>(&'a self, route: &'a str) -> BoxFuture<'a, Result<RouteVerdict, ResourceError>> {
+        Box::pin(async move {
+            let Baseline { requests, before } = &*self.baseline;
+            let cx = self.cx.fresh();
+            let report = requests.prove_route(&cx, self.settle, before, route).await;
+            let report = report.map_err(|error| match error.cause::<ResourceError>() {
+                Some(cause) => cause.clone(),
+                None => ResourceError::Failed(error.to_string()),
+            })?;
+            // The requests to the other routes may match a rule.
+            let is_harmful = |row: &&Row| !row.is_nothing_mapped();
+            let harm = told(report.requires_rollback().filter(is_harmful));
+            if harm.is_empty() {
+                let mut rows = report.rows.iter();
+                let is_well = rows.all(|row| row.verdict.is_ok() || row.is_nothing_mapped());
+                return Ok(match is_well && report.skipped.is_none() {
+                    true => RouteVerdict::Works,
+                    false => RouteVerdict::Unknown,
+                });
+            }
+            cx.sink().emit(Event::Verified(report));
+            Ok(RouteVerdict::Harms(shortened(&harm)))
+        })
+    }
+}
+
+/// After the first route has harmed callers: moves the aliases back if their versions are not verified, because the routes that
+/// were protected before ask the same version.
+pub(super) async fn leave_version(cx: &Context, target: &ApiTarget) -> Result<()> {
+    let found = served::unverified(cx, target).await?;
+    if found.is_some_and(|found| found.is_new_version) {
+        for text in version_back(target, cx).await {
+            cx.sink().notice(text);
+        }
+    }
+    Ok(())
 }
 
 /// The failed rows, as text.
@@ -208,6 +270,7 @@ pub(super) async fn verify_without_aws(
 }
 
 /// The requests of a verification, and how the API answered before the change.
+#[derive(Debug)]
 pub(super) struct Baseline {
     pub requests: Requests,
     pub before: Before,
@@ -221,7 +284,7 @@ impl Baseline {
         args: &UpArgs,
         signals: &Signals,
         plan: &Plan,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Option<Arc<Self>>> {
         let changes = |item: &Item| {
             let kinds = [Kind::ApiAttachment, Kind::FunctionAlias];
             kinds.contains(&item.id.kind) && !matches!(item.action, Action::None | Action::Delete)
@@ -230,11 +293,19 @@ impl Baseline {
             return Ok(None);
         }
         let requests = Requests::prepare(session, cx, &args.requests, None).await?;
-        let before = tokio::select! {
-            before = requests.ask_before(cx) => before?,
-            _ = signals.cancel.stopped() => return Ok(None),
+        let target = &session.facts.api;
+        let before = match served::unverified(cx, target).await? {
+            // What a former run has changed is no reason to keep what this run changes.
+            Some(_) => {
+                let (open, known) = served::before(cx, target).await?;
+                Before::known(open, known)
+            }
+            None => tokio::select! {
+                before = requests.ask_before(cx) => before?,
+                _ = signals.cancel.stopped() => return Ok(None),
+            },
         };
-        Ok(Some(Self { requests, before }))
+        Ok(Some(Arc::new(Self { requests, before })))
     }
 }
 

@@ -618,7 +618,11 @@ async fn of_methods(
     }
     findings.pending = ApiAttachments::pending_of_removal(cx).await?;
     if plan.changes(&[Kind::ApiAttachment]) {
-        let notices = kinds::notices(config, subject.api, stage, lacks_connect);
+        let changes_settings = plan
+            .items
+            .iter()
+            .any(|item| item.id.kind == Kind::ApiAuthorizer && item.action == Action::Update);
+        let notices = kinds::notices(config, subject.api, stage, lacks_connect, changes_settings);
         findings.notices.extend(notices);
     }
     if deploys(plan) {

@@ -80,12 +80,13 @@ pub fn without_deployment(target: &ApiTarget) -> String {
 }
 
 /// What a plan that changes the routes of the API cannot promise, one sentence each. `lacks_connect`: the API has no route
-/// `$connect`.
+/// `$connect`. `changes_settings`: the plan changes the settings of the authorizer.
 pub fn notices(
     config: &Config,
     api: &Api,
     stage: Option<&Stage>,
     lacks_connect: bool,
+    changes_settings: bool,
 ) -> Vec<String> {
     if api.protocol == Protocol::Rest {
         return Vec::new();
@@ -108,9 +109,16 @@ pub fn notices(
     if deploys_automatically && is_managed {
         notices.push(format!(
             "stage {} was created by quick create: API Gateway may refuse to turn off its automatic deployment, and its routes then \
-             change one at a time, not in one moment",
+             change one at a time, not in one moment: one of them is changed and verified before the others",
             config.api.stage
         ));
+        if changes_settings {
+            notices.push(format!(
+                "the settings of the authorizer change for all routes of stage {} at once, before they are verified, if API Gateway \
+                 refuses that: if the verification fails, the former settings are restored",
+                config.api.stage
+            ));
+        }
     }
     if api.protocol == Protocol::WebSocket {
         notices.extend(of_connections(config, lacks_connect));
@@ -274,7 +282,13 @@ mod tests {
     fn a_rest_api_keeps_every_promise() {
         let rest = api(Protocol::Rest);
         assert_eq!(
-            notices(&config("", ""), &rest, Some(&stage(false, false)), false),
+            notices(
+                &config("", ""),
+                &rest,
+                Some(&stage(false, false)),
+                false,
+                true
+            ),
             [""; 0]
         );
     }
@@ -282,7 +296,16 @@ mod tests {
     #[test]
     fn each_promise_that_an_http_api_cannot_keep_is_one_sentence() {
         let http = api(Protocol::Http);
-        let told = |stage: Stage| notices(&config("", ""), &http, Some(&stage), false);
+        let changed = |stage: Stage, changes_settings| {
+            notices(
+                &config("", ""),
+                &http,
+                Some(&stage),
+                false,
+                changes_settings,
+            )
+        };
+        let told = |stage| changed(stage, false);
         assert_eq!(told(stage(false, false)).len(), 1);
         let automatic = told(stage(true, false));
         assert_eq!(automatic.len(), 2);
@@ -297,6 +320,15 @@ mod tests {
             managed[1].starts_with("stage prod was created by quick create"),
             "{managed:?}"
         );
+        // The other stages serve the settings with the deployment.
+        for other in [stage(false, false), stage(true, false), stage(false, true)] {
+            assert_eq!(changed(other.clone(), true), told(other));
+        }
+        let managed = changed(stage(true, true), true);
+        assert!(
+            managed[2].contains("at once, before they are verified"),
+            "{managed:?}"
+        );
     }
 
     #[test]
@@ -308,6 +340,7 @@ mod tests {
                 &chat,
                 Some(&stage(false, false)),
                 lacks_connect,
+                false,
             )
         };
         let query = ", credentials: {in: query}";

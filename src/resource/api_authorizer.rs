@@ -261,7 +261,7 @@ impl Resource for ApiAuthorizer {
             record::write_first_head(cx, &self.api, |uri| is_ours(cx, uri)).await?;
         }
         cx.enter_api(&self.api).await?;
-        automatic::freeze_before_settings(cx, &self.api).await?;
+        automatic::freeze_before_settings(cx, &self.api, &authorizer.identity_source).await?;
         let updated =
             change::update_authorizer(cx, self.api.api(), &authorizer.id, &uri(cx), &self.asks)
                 .await;

@@ -33,6 +33,7 @@ mod hand_back;
 mod http_attachment;
 mod http_domains;
 mod http_plan;
+mod http_routes;
 mod http_verify;
 mod import;
 mod import_refused;

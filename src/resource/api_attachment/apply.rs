@@ -71,6 +71,11 @@ impl Publication {
         *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 
+    /// Notes that this run has changed what callers see of the API.
+    pub(super) fn note_made(&self) {
+        self.made.store(true, Ordering::Release);
+    }
+
     /// Whether this run has deployed the API.
     pub fn is_made(&self) -> bool {
         self.made.load(Ordering::Acquire)
@@ -135,7 +140,7 @@ impl ApiAttachment {
             false => (Switch::AtOnce, None),
         };
         let actual = frozen.as_ref().unwrap_or(actual);
-        let mut steps = method_steps(actual, &self.wanted);
+        let steps = method_steps(actual, &self.wanted);
         let publishes_changes = match steps.deploy {
             true => match self.refuse_new_changes(cx, actual).await {
                 Err(error) => {
@@ -150,9 +155,6 @@ impl ApiAttachment {
             },
             false => false,
         };
-        if switch == Switch::RouteByRoute {
-            steps.protect.sort_by_key(|method| automatic::order(method));
-        }
         let authorizer_id = cx.physical_id(&self.authorizer)?;
         let taken = || {
             steps
@@ -172,11 +174,13 @@ impl ApiAttachment {
         }
         record::note(cx, &self.api, &actual.record, &unrecorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
+        let mut to_protect: Vec<_> = taken().collect();
         if switch == Switch::RouteByRoute {
-            let labels = taken().map(Method::label).collect();
-            self.note_route_by_route(cx, labels).await?;
+            to_protect = self
+                .change_first(cx, actual, to_protect, &authorizer_id)
+                .await?;
         }
-        for method in taken() {
+        for method in to_protect {
             set_authorizer(cx, self.api.api(), method, &authorizer_id).await?;
         }
         for (before, now) in &steps.restore {
@@ -218,7 +222,7 @@ impl ApiAttachment {
             };
             let description = description(&actual.marker, token, holds);
             let made = deploy(cx, &self.api, now.stage.as_ref(), &description).await?;
-            self.publication.made.store(true, Ordering::Release);
+            self.publication.note_made();
             self.note_replaced(cx, &now, &before, made.as_deref(), head)
                 .await?;
         }
@@ -274,28 +278,6 @@ impl ApiAttachment {
             || head.verified.as_ref() == Some(&stage.deployment_id)
             || !is_ours(cx, &stage.description);
         is_verified && automatic::is_frozen(Some(head), Some(stage))
-    }
-
-    /// Records that routes take effect one at a time: there is no deployment to roll back to.
-    async fn note_route_by_route(
-        &self,
-        cx: &Context,
-        labels: Vec<String>,
-    ) -> Result<(), ResourceError> {
-        let record = record::all(&cx.fresh()).await?.remove(&self.api);
-        let Some(head) = record.and_then(|record| record.head) else {
-            return Ok(());
-        };
-        let noted = AttachmentState {
-            previous_deployment: None,
-            last_deployment: None,
-            unverified_routes: labels,
-            as_before: Vec::new(),
-            ..head
-        };
-        record::write_head(cx, &self.api, &noted).await?;
-        self.publication.made.store(true, Ordering::Release);
-        Ok(())
     }
 
     /// Reads the undeployed changes of other users again before the API is changed. Returns whether

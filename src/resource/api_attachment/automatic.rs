@@ -50,11 +50,16 @@ pub(super) fn ensure_frozen(switch: Switch, stage: Option<&Stage>) -> Result<(),
 }
 
 /// Freezes a stage that serves this stack's authorizer, before the settings of the authorizer change: otherwise they would
-/// take effect before the function is ready for them, and could not be undone with the stage.
+/// take effect before the function is ready for them, and could not be undone with the stage. If the stage cannot be frozen,
+/// `source`, the current identity source, is recorded instead.
 ///
 /// # Errors
 /// The errors of the services.
-pub async fn freeze_before_settings(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
+pub async fn freeze_before_settings(
+    cx: &Context,
+    target: &ApiTarget,
+    source: &str,
+) -> Result<(), ResourceError> {
     if target.protocol == Protocol::Rest {
         return Ok(());
     }
@@ -64,10 +69,27 @@ pub async fn freeze_before_settings(cx: &Context, target: &ApiTarget) -> Result<
     let (Some(head), Some(stage)) = (&record.head, &*stage) else {
         return Ok(());
     };
-    if !record.chunks.is_empty() {
-        freeze(cx, target, head, stage, true).await?;
+    if record.chunks.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    match freeze(cx, target, head, stage, true).await? {
+        Switch::AtOnce => Ok(()),
+        Switch::RouteByRoute => note_settings(cx, target, source).await,
+    }
+}
+
+/// Records, before the settings of the authorizer take effect at once, with which identity source they were verified.
+async fn note_settings(
+    cx: &Context,
+    target: &ApiTarget,
+    source: &str,
+) -> Result<(), ResourceError> {
+    record::update_head(&cx.fresh(), target, |head| AttachmentState {
+        unverified: true,
+        former_source: Some(head.former_source.unwrap_or_else(|| source.to_owned())),
+        ..head
+    })
+    .await
 }
 
 /// Freezes the stage if it deploys automatically. The caller then reads the API again: until this moment, what others change
