@@ -25,7 +25,8 @@ use crate::kind::Kind;
 use crate::prices;
 use crate::resource::api_attachment::lost_record::{self, Unrecorded};
 use crate::resource::api_attachment::{
-    ApiAttachments, DEPLOYMENT, other_stacks, record, responses, served, undeployed_changes,
+    ApiAttachments, DEPLOYMENT, automatic, other_stacks, record, responses, served,
+    undeployed_changes,
 };
 use crate::resource::route_association::RouteAssociations;
 use crate::resource::security_group::SecurityGroups;
@@ -654,7 +655,10 @@ async fn of_deployment(
         let attached = record::targets(cx).await?;
         let blocker = kinds::former_stages(api, &attached);
         findings.block(Code::AttachedToOtherStage, blocker);
-        findings.pending.extend(kinds::unlisted(api, stage));
+        // Of a stage that a run has frozen, the edits of others are deployed in any case.
+        let waits = !automatic::is_left_frozen(cx, api).await?;
+        let unlisted = kinds::unlisted(api, stage).filter(|_| waits);
+        findings.pending.extend(unlisted);
     }
     let served = stage.and_then(|stage| stage.served.as_ref());
     let is_wanted = |before: &Method| wanted.iter().any(|method| method.key() == before.key());

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::api_gateway::{Api, ApiRef, ApiTarget, ListedStage, Protocol, Stage};
 use crate::config::{self, Config, CredentialLocation, LimitedKey, MappingRule};
 use crate::decision::guarded;
+use crate::resource::api_attachment::undeployed_changes;
 
 /// The keys of the configuration that an API of this kind cannot have, each with the reason.
 pub fn unsupported(api: &config::Api, protocol: Protocol) -> Vec<(LimitedKey, String)> {
@@ -166,12 +167,7 @@ fn counts_connections(rule: &MappingRule) -> bool {
 /// What a deployment may publish, where the draft cannot be compared with what is deployed.
 pub fn unlisted(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
     let waits = stage.is_some_and(|stage| !stage.deploys_automatically);
-    (target.protocol == Protocol::WebSocket && waits).then(|| {
-        format!(
-            "what waits in the draft of WebSocket API {}, which API Gateway does not list",
-            target.id
-        )
-    })
+    (target.protocol == Protocol::WebSocket && waits).then(|| undeployed_changes::unlisted(target))
 }
 
 #[cfg(test)]

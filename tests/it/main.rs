@@ -85,4 +85,5 @@ mod verify;
 mod version;
 mod versions;
 mod websocket;
+mod websocket_up;
 mod wrong;
