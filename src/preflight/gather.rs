@@ -650,7 +650,10 @@ async fn of_deployment(
         findings.block(Code::MethodIncomplete, blocker);
     } else {
         let stages = api_gateway::stages(cx.aws(), api.api()).await?;
-        let blocker = kinds::other_stages(api.api(), &stages, &[&api.stage]);
+        let stacks = other_stacks::others(cx, api.api()).await?;
+        let frozen = stacks.iter().flat_map(|other| other.frozen.clone());
+        let frozen = frozen.collect();
+        let blocker = kinds::other_stages(api.api(), &stages, &[&api.stage], &frozen);
         findings.block(Code::OtherStageDeploys, blocker);
         let attached = record::targets(cx).await?;
         let blocker = kinds::former_stages(api, &attached);

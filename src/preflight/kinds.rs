@@ -28,16 +28,25 @@ pub fn unsupported(api: &config::Api, protocol: Protocol) -> Vec<(LimitedKey, St
 }
 
 /// Names the other stages that would serve the changed routes at once. `configured`: the stages of the configuration, which
-/// change together.
+/// change together. `frozen`: those whose automatic deployment another stack turns on again.
 pub fn other_stages(
     api: ApiRef<'_>,
     stages: &[ListedStage],
     configured: &[&str],
+    frozen: &BTreeSet<String>,
 ) -> Option<String> {
     let others = stages
         .iter()
-        .filter(|stage| stage.deploys_automatically && !configured.contains(&stage.name.as_str()));
-    let others: Vec<_> = others.map(|stage| stage.name.as_str()).collect();
+        .filter(|stage| !configured.contains(&stage.name.as_str()));
+    let others: Vec<_> = others
+        .filter_map(|stage| match &stage.name {
+            name if stage.deploys_automatically => Some(name.clone()),
+            name if frozen.contains(name) => Some(format!(
+                "{name} (off until the next `up` or `down` of another stack)"
+            )),
+            _ => None,
+        })
+        .collect();
     let (stages, deploy, it) = match others.len() {
         0 => return None,
         1 => ("stage", "deploys", "its"),
@@ -258,7 +267,11 @@ mod tests {
             listed("old", false),
         ];
         let http = api(Protocol::Http);
-        let told = |configured: &[&str]| other_stages(http.api(), &stages, configured);
+        let with = |configured: &[&str], frozen: &[&str]| {
+            let frozen = frozen.iter().map(|name| (*name).to_owned()).collect();
+            other_stages(http.api(), &stages, configured, &frozen)
+        };
+        let told = |configured: &[&str]| with(configured, &[]);
         assert_eq!(
             told(&["prod"]).as_deref(),
             Some(
@@ -267,6 +280,12 @@ mod tests {
             )
         );
         assert_eq!(told(&["prod", "test"]), None);
+        assert_eq!(with(&["prod", "test", "old"], &["old"]), None);
+        let frozen = with(&["prod", "test"], &["old"]).unwrap_or_default();
+        assert!(
+            frozen.starts_with("stage old (off until the next `up` or `down` of another stack) of"),
+            "{frozen}"
+        );
         let both = told(&["old"]).expect("two");
         assert!(
             both.starts_with("stages prod, test of")

@@ -29,6 +29,7 @@ mod endpoints;
 mod explain;
 mod export;
 mod files;
+mod frozen_stage;
 mod hand_back;
 mod http_attachment;
 mod http_domains;

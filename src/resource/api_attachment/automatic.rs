@@ -186,7 +186,8 @@ pub async fn thaw(
     };
     let stage = api_gateway::stage(cx, target).await?;
     let mut published = Vec::new();
-    if is_frozen(Some(head), (*stage).as_ref()) {
+    let is_still_frozen = is_frozen(Some(head), (*stage).as_ref());
+    if is_still_frozen {
         // Its setting demands that they are published.
         let ours = record.methods().map(Method::key).collect();
         let edits = match target.protocol {
@@ -202,7 +203,8 @@ pub async fn thaw(
     let noted = AttachmentState {
         frozen: false,
         frozen_with_ours: false,
-        unverified: head.unverified || (is_ours && !is_verified),
+        // What others have turned on is the draft, whatever a killed run has changed in it.
+        unverified: head.unverified || !is_still_frozen || (is_ours && !is_verified),
         ..head.clone()
     };
     record::write_head(cx, target, &noted).await?;
