@@ -562,6 +562,37 @@ fn a_rollback_restores_the_routes_of_a_stage_that_cannot_be_moved() {
     assert_all_protected(&aws, "the next up");
 }
 
+/// API Gateway may let a stage of quick create be changed: then it is like any other.
+#[test]
+fn a_managed_stage_that_can_be_frozen_changes_in_one_moment_and_is_moved_back() {
+    let aws = quick(&ROUTES);
+    aws.post(
+        "config",
+        &json!({"http_api": {"managed_stage": "accepted"}}),
+    );
+    let before = aws.account();
+    let here = workplace(&aws, STAGE);
+    watch_routes(&aws);
+    here.succeed(&["up", "--yes", "--no-verify"]);
+    for (operation, statuses) in watched(&aws) {
+        assert_eq!(statuses[0], statuses[1], "after {operation}");
+    }
+    assert_all_protected(&aws, "up");
+    // What was thawed before it was verified is undone whole.
+    aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let up = here.run(&UP);
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    assert_mentions(&up, &["stage $default is rolled back to deployment"]);
+    assert_eq!(served(&aws.account(), STAGE), served(&before, STAGE));
+    assert_eq!(stage_of(&aws.account(), STAGE)["AutoDeploy"], true);
+    aws.post("config", &json!({"outcomes": {"authorizer": null}}));
+    here.succeed(&UP);
+    let back = here.succeed(&["rollback"]);
+    assert_mentions(&back, &["rolled back stage $default of API"]);
+    here.succeed(&DOWN);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
 /// An authorizer that another user has set on a route stays: only what this run changed is restored.
 #[test]
 fn a_route_with_another_authorizer_is_restored_with_it() {

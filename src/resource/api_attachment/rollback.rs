@@ -1,7 +1,7 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
 use super::actual::Actual;
-use super::automatic::freeze;
+use super::automatic::{Switch, freeze};
 use super::deployments::replaced;
 use super::drafted::is_drafted;
 use super::marker::{is_ours, marker, protects};
@@ -100,18 +100,20 @@ pub async fn roll_back(
         }
         (_, None) => None,
     };
-    if stage.is_managed && stage.deploys_automatically {
-        return change_back(&cx, target, &stage, way).await;
-    }
     let Some(to) = to else {
-        return Ok(RolledBack::NoFormer { deployment: from });
+        return match stage.is_managed && stage.deploys_automatically {
+            true => change_back(&cx, target, &stage, way).await,
+            false => Ok(RolledBack::NoFormer { deployment: from }),
+        };
     };
     if stage.deploys_automatically {
         let all = deployments(&cx, target.api()).await?;
         if all.iter().all(|found| found.id != to) {
             return Ok(RolledBack::Gone { from, to });
         }
-        freeze(&cx, target, &head, &stage, asks_us).await?;
+        if freeze(&cx, target, &head, &stage, asks_us).await? == Switch::RouteByRoute {
+            return change_back(&cx, target, &stage, way).await;
+        }
     }
     let Err(error) = move_stage(&cx, target, &to).await else {
         if matches!(way, RollbackTarget::Deployment(_)) {
