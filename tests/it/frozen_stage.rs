@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::http_api::{account, comparable, id, rich, served, stage_of, workplace};
-use crate::support::kill::{each, killed_after_each};
+use crate::support::http_api::{account, api, comparable, id, rich, served, stage_of, workplace};
+use crate::support::kill::{Killed, each, killed_after_each};
 use crate::support::rest_api::{API, assert_mentions};
 use crate::support::socket::{CONNECT, chat};
-use crate::support::{Run, TestAws, Workplace, artifact, assert_same};
+use crate::support::{TestAws, Workplace, artifact, assert_same};
 
 const UP: [&str; 4] = ["up", "--yes", "--settle", "1ms"];
 const DOWN: [&str; 4] = ["down", "--yes", "--stack", "orders"];
@@ -57,6 +57,14 @@ impl Case {
         }
     }
 
+    /// A route that the stack protects.
+    fn route(&self) -> &'static str {
+        match self.name {
+            "HTTP" => "GET /orders",
+            _ => CONNECT,
+        }
+    }
+
     fn is_automatic(&self) -> bool {
         stage_of(&self.aws.account(), "prod")["AutoDeploy"] == true
     }
@@ -74,11 +82,11 @@ impl Case {
     #[track_caller]
     fn assert_protected_and_thawed(&self, when: &str) {
         let served = served(&self.aws.account(), "prod");
-        let route = match self.name {
-            "HTTP" => "GET /orders",
-            _ => CONNECT,
-        };
-        assert_eq!(served.get(route).map(String::as_str), Some(OURS), "{when}");
+        assert_eq!(
+            served.get(self.route()).map(String::as_str),
+            Some(OURS),
+            "{when}"
+        );
         assert!(self.is_automatic(), "{}, {when}", self.name);
         let plan = self.here.run(&["plan", "--exit-code"]);
         assert_eq!(plan.code, Some(0), "{}, {when}: {}", self.name, plan.stdout);
@@ -108,6 +116,17 @@ impl Case {
         let stage =
             json!({"ApiId": id(&self.aws.account()), "StageName": "prod", "AutoDeploy": true});
         self.aws.call("apigatewayv2", "UpdateStage", stage);
+    }
+
+    /// Another user opens a protected route.
+    fn open_a_route(&self) {
+        let now = self.aws.account();
+        let mut routes = api(&now)["Routes"].as_array().expect("a list").iter();
+        let key = self.route();
+        let route = routes.find(|route| route["RouteKey"] == key);
+        let id = &route.expect("the route")["RouteId"];
+        let open = json!({"ApiId": api(&now)["ApiId"], "RouteId": id, "AuthorizationType": "NONE"});
+        self.aws.call("apigatewayv2", "UpdateRoute", open);
     }
 
     fn is_verified(&self) -> Value {
@@ -171,44 +190,52 @@ fn a_rolled_back_stage_is_thawed_by_up_and_down_and_by_nothing_else() {
     }
 }
 
-/// A run is killed after its deployment, and automatic deployment is turned on again before it was verified: by another user, or
-/// with `--no-verify`. That is remembered until it is verified.
+/// Automatic deployment is turned on again before a run has verified its deployment: with `--no-verify`, or by another user after a
+/// kill. That is remembered until it is verified, although the version of the authorizer is.
 #[test]
 fn what_was_thawed_before_it_was_verified_is_verified_by_the_next_up() {
     for case in cases() {
+        case.here.succeed(&UP);
+        case.open_a_route();
         let without = case.fork();
         without.here.succeed(&["up", "--yes", "--no-verify"]);
         assert_eq!(without.is_verified(), false, "{}", case.name);
-        without.aws.post("log/clear", &json!({}));
         let up = without.here.succeed(&UP);
-        assert_verified(&up, &without);
+        assert_mentions(
+            &up,
+            &["was not verified: this run verifies it", "verified: "],
+        );
+        assert_eq!(without.is_verified(), true, "{}", case.name);
+        without.assert_protected_and_thawed("verified");
 
         // The first call freezes the stage, and the second one moves it to the deployment.
         case.kill(&UP, "UpdateStage", 2);
         case.turn_on();
+        case.aws.post("log/clear", &json!({}));
         let killed = killed_after_each(&case.aws, &case.here, &UP, "ssm");
-        assert_eq!(case.is_verified(), true, "{}", case.name);
         case.assert_protected_and_thawed("thawed by another user");
-        assert!(killed.len() >= 2, "{} writes", killed.len());
-        each(killed, |nth, killed| {
+        let is_write = |killed: &Killed| killed.after == "PutParameter";
+        let writes: Vec<_> = killed.iter().map(is_write).collect();
+        // The last write records that the API is verified.
+        let last = writes.iter().rposition(|is_write| *is_write);
+        let last = last.expect("a write") + 1;
+        assert!(last > 3, "{writes:?}");
+        let killed = killed.into_iter().enumerate();
+        // The writes before are those of the locks.
+        let killed = killed.filter(|(index, _)| (last - 3..=last).contains(&(index + 1)));
+        each(killed.collect(), |_, (index, killed)| {
+            let nth = index + 1;
             let case = case.of(killed.aws);
             // A lock that a killed run was about to take over.
             case.aws.post("advance", &json!({"seconds": 3600}));
             case.here.succeed(&UP);
             let when = format!("{}, killed after {nth}, {}", case.name, killed.after);
             assert_eq!(case.is_verified(), true, "{when}");
+            let mut calls = case.aws.log().into_iter();
+            let is_verified = calls.any(|call| call["operation"] == "FilterLogEvents");
+            assert_eq!(is_verified, nth < last, "{when}");
         });
     }
-}
-
-#[track_caller]
-fn assert_verified(up: &Run, case: &Case) {
-    assert_mentions(
-        up,
-        &["was not verified: this run verifies it", "verified: "],
-    );
-    assert_eq!(case.is_verified(), true, "{}", case.name);
-    case.assert_protected_and_thawed("verified");
 }
 
 /// What was thawed and does not work is undone, and not left because it is there already.

@@ -445,6 +445,14 @@ fn another_place_of_the_key_takes_effect_at_once_and_no_caller_is_harmed() {
     let statuses = watched(&aws);
     let (_, last) = statuses.last().expect("a moment");
     assert_eq!(last[..], [401, 401, 200]);
+    // The version that accepts the former place, too, is no longer live.
+    let live = json!({"FunctionName": OURS, "Qualifier": "live"});
+    let live = aws.call("lambda", "GetFunctionConfiguration", live);
+    let settings = live["Environment"].to_string();
+    assert!(
+        settings.contains("x-key") && !settings.contains("apikey"),
+        "{settings}"
+    );
     let there = in_new_place(&of_functions);
     states.extend(killed_after_each(&of_functions, &there, &UP, "lambda"));
     assert!(states.len() >= 5, "{} changing calls", states.len());
