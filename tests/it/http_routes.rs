@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::http_api::{
     GOOD, account, api, comparable, id, served, stage_of, watched, workplace,
 };
-use crate::support::kill::{each, killed_after_each};
+use crate::support::kill::{each, killed_after_each, to_finish_and_remove};
 use crate::support::rest_api::{OURS, assert_mentions};
 use crate::support::{Run, TestAws, Workplace, artifact, assert_same};
 
@@ -239,32 +239,25 @@ fn a_run_killed_after_each_call_is_finished_or_removed() {
     watch_routes(&aws);
     let states = killed_after_each(&aws, &here, &UP, "apigatewayv2");
     assert!(states.len() >= 5, "{} changing calls", states.len());
-    let runs = states
-        .into_iter()
-        .flat_map(|killed| {
-            let copy = killed.aws.fork();
-            [
-                (killed.after.clone(), killed.aws, true),
-                (killed.after, copy, false),
-            ]
-        })
-        .collect();
-    each(runs, |nth, (operation, aws, goes_on)| {
-        let when = format!("killed after {nth}, {operation}, up: {goes_on}");
-        let here = workplace(&aws, STAGE);
-        if goes_on {
+    each(
+        to_finish_and_remove(states),
+        |nth, (operation, aws, goes_on)| {
+            let when = format!("killed after {nth}, {operation}, up: {goes_on}");
+            let here = workplace(&aws, STAGE);
+            if goes_on {
+                watch_routes(&aws);
+                here.succeed(&UP);
+                assert_each_whole(&aws, &when);
+                assert_all_protected(&aws, &when);
+                let plan = here.run(&["plan", "--exit-code"]);
+                assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
+            }
             watch_routes(&aws);
-            here.succeed(&UP);
+            here.succeed(&DOWN);
             assert_each_whole(&aws, &when);
-            assert_all_protected(&aws, &when);
-            let plan = here.run(&["plan", "--exit-code"]);
-            assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
-        }
-        watch_routes(&aws);
-        here.succeed(&DOWN);
-        assert_each_whole(&aws, &when);
-        assert_same(&comparable(&before), &comparable(&aws.account()));
-    });
+            assert_same(&comparable(&before), &comparable(&aws.account()));
+        },
+    );
 }
 
 /// The routes of a killed run are proved first, and all of them are restored if one of them harms callers.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::support::http_api::{GOOD, api, comparable, id, served, stage_of, watched};
-use crate::support::kill::{each, killed_after_each};
+use crate::support::kill::{each, killed_after_each, to_finish_and_remove};
 use crate::support::rest_api::{API, assert_mentions};
 use crate::support::socket::{CONNECT, KINDS, OPEN, PROTECTED, chat, connect, handshakes};
 use crate::support::{TestAws, Workplace, assert_same};
@@ -145,32 +145,25 @@ fn up_killed_after_each_call_is_finished_or_removed() {
         watch(&aws);
         let states = killed_after_each(&aws, &here, &UP, "apigatewayv2");
         assert!(states.len() >= 4, "{} changing calls", states.len());
-        let runs = states
-            .into_iter()
-            .flat_map(|killed| {
-                let copy = killed.aws.fork();
-                [
-                    (killed.after.clone(), killed.aws, true),
-                    (killed.after, copy, false),
-                ]
-            })
-            .collect();
-        each(runs, |nth, (operation, aws, goes_on)| {
-            let when = format!("{kind:?}, killed after {nth}, {operation}, up: {goes_on}");
-            let here = workplace(&aws);
-            if goes_on {
+        each(
+            to_finish_and_remove(states),
+            |nth, (operation, aws, goes_on)| {
+                let when = format!("{kind:?}, killed after {nth}, {operation}, up: {goes_on}");
+                let here = workplace(&aws);
+                if goes_on {
+                    watch(&aws);
+                    here.succeed(&UP);
+                    assert_one_change(&aws, &when);
+                    assert_protected(&before, &aws, &when);
+                    let plan = here.run(&["plan", "--exit-code"]);
+                    assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
+                }
                 watch(&aws);
-                here.succeed(&UP);
+                here.succeed(&DOWN);
                 assert_one_change(&aws, &when);
-                assert_protected(&before, &aws, &when);
-                let plan = here.run(&["plan", "--exit-code"]);
-                assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
-            }
-            watch(&aws);
-            here.succeed(&DOWN);
-            assert_one_change(&aws, &when);
-            assert_restored(&before, &aws, &when);
-        });
+                assert_restored(&before, &aws, &when);
+            },
+        );
     }
 }
 
