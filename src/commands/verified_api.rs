@@ -14,7 +14,6 @@ use crate::responses::{ACCESS_DENIED, LimitStatus};
 use crate::verify::{Expectation, Refusals};
 
 /// What is verified.
-#[derive(Debug)]
 pub(super) struct VerifiedApi {
     pub(super) target: ApiTarget,
     pub(super) api: Api,

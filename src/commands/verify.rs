@@ -134,7 +134,6 @@ const FAILED: &str = "a 500 means that the function failed, took longer than 10 
                       may not invoke it: `threescale-gw logs` and `threescale-gw status` tell more";
 
 /// The requests that verify the API, and what their evaluation depends on.
-#[derive(Debug)]
 pub(super) struct Requests {
     api: VerifiedApi,
     url: String,
