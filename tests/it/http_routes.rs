@@ -378,7 +378,7 @@ fn watch_places(aws: &TestAws) {
     aws.post("config", &json!({ "watch": requests }));
 }
 
-/// Asserts that nobody without a key is let in, and that a valid key is accepted in one of its places at each moment.
+/// Asserts that no caller without a key is let in, and that a valid key is accepted in one of its places at each moment.
 #[track_caller]
 fn assert_keys_are_asked(aws: &TestAws, when: &str) {
     let watched = watched(aws);

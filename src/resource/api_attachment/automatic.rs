@@ -203,7 +203,7 @@ pub async fn thaw(
     let noted = AttachmentState {
         frozen: false,
         frozen_with_ours: false,
-        // What others have turned on is the draft, whatever a killed run has changed in it.
+        // What others have turned on deploys the draft, and a killed run may have changed that.
         unverified: head.unverified || !is_still_frozen || (is_ours && !is_verified),
         ..head.clone()
     };
