@@ -214,10 +214,10 @@ async fn move_stages(
                 }
                 (true, Some(from), Some(to), text)
             }
-            RolledBack::RoutesRestored { routes } => {
-                let plural = if routes == 1 { "" } else { "s" };
+            RolledBack::ChangedBack(restored) => {
                 let text = format!(
-                    "restored {routes} route{plural} of API {api}, because stage {stage} deploys automatically and cannot be moved"
+                    "{} in API {api}, because stage {stage} deploys automatically and cannot be moved",
+                    restored.describe()
                 );
                 (true, None, None, text)
             }

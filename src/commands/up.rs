@@ -17,9 +17,10 @@ use super::outputs;
 use super::session::{Session, look_failed, refuse};
 use super::signals::Signals;
 use super::verification::{
-    Baseline, UnverifiedStage, attachment, failed, unverified, verify, verify_without_aws,
+    Baseline, FirstRoute, UnverifiedStage, attachment, failed, leave_version, unverified, verify,
+    verify_without_aws,
 };
-use super::walk::apply;
+use super::walk::{apply, has_harmed};
 use crate::action::Action;
 use crate::aws::{AwsError, Class};
 use crate::cli::{Format, Global, Only, UpArgs};
@@ -354,7 +355,21 @@ async fn work(
         plan = look(session, &cx, args.only, None).await?.0;
     }
     let baseline = Baseline::ask(session, &cx, args, signals, &plan).await?;
+    if let Some(baseline) = &baseline {
+        let proof = FirstRoute {
+            cx: cx.clone(),
+            baseline: Arc::clone(baseline),
+            settle: args.requests.settle,
+        };
+        cx = cx.with_options(RunOptions {
+            route_proof: Some(Arc::new(proof)),
+            ..cx.options().clone()
+        });
+    }
     let (mut outcome, mut status) = apply(&plan, &cx, &signals.cancel).await;
+    if has_harmed(&outcome) {
+        leave_version(&session.cx.fresh(), &session.facts.api).await?;
+    }
     if status == ExitStatus::Refused && before.is_any_changed() {
         status = ExitStatus::Partial;
     }
@@ -382,7 +397,7 @@ async fn work(
             &session.cx.fresh(),
             args,
             signals,
-            baseline.as_ref(),
+            baseline.as_deref(),
         )
         .await
         {

@@ -1,5 +1,11 @@
 //! Sends real requests after a change, and rolls back if callers are affected.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
 use super::session::Session;
 use super::signals::Signals;
 use super::verify::{Requests, prove};
@@ -21,7 +27,7 @@ use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll
 use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::api_attachment::{automatic, stages};
 use crate::resource::function_publication::{self, MovedBack};
-use crate::resource::{Context, ResourceError, api_authorizer};
+use crate::resource::{Context, ResourceError, RouteProof, RouteVerdict, api_authorizer};
 use crate::verify::{Before, Fault, Report, Row};
 
 /// A stage, and what it serves that is not verified.
@@ -115,12 +121,7 @@ async fn go_back(session: &Session, cx: &Context, found: &[UnverifiedStage]) -> 
         }
     }
     if found.iter().any(|(_, found)| found.is_new_version) {
-        // What is not known counts as refused: then every moment is one of a mode.
-        let asks = served::refuse_keyless(cx, session.facts.stages()).await;
-        match function_publication::move_back(cx, asks.unwrap_or(true)).await {
-            Ok(moved) => told.extend(moved.iter().map(MovedBack::describe)),
-            Err(error) => told.push(format!("the alias could not be moved back: {error}")),
-        }
+        told.extend(version_back(cx).await);
     }
     told
 }
@@ -156,9 +157,8 @@ fn moved_back(stage: &str, moved: std::result::Result<RolledBack, ResourceError>
         Ok(RolledBack::Moved { to, .. }) => {
             format!("stage {stage} is rolled back to deployment {to}")
         }
-        Ok(RolledBack::RoutesRestored { routes }) => {
-            let plural = if routes == 1 { " is" } else { "s are" };
-            format!("{routes} route{plural} restored in stage {stage}")
+        Ok(RolledBack::ChangedBack(restored)) => {
+            format!("{} in stage {stage}", restored.describe())
         }
         Ok(RolledBack::NotOurs { deployment } | RolledBack::OthersWithOurs { deployment }) => {
             format!(
@@ -173,6 +173,77 @@ fn moved_back(stage: &str, moved: std::result::Result<RolledBack, ResourceError>
         }
         Err(error) => format!("stage {stage} could not be moved back: {error}"),
     }
+}
+
+/// Moves the aliases back from versions that did not pass verification. Returns the results as sentences.
+async fn version_back(cx: &Context) -> Vec<String> {
+    // What is not known counts as refused: then every moment is one of a mode.
+    let asks = served::refuse_keyless(cx, cx.stages()).await;
+    match function_publication::move_back(cx, asks.unwrap_or(true)).await {
+        Ok(moved) => moved.iter().map(MovedBack::describe).collect(),
+        Err(error) => vec![format!("the alias could not be moved back: {error}")],
+    }
+}
+
+/// The proof of the first of routes that change one at a time.
+pub(super) struct FirstRoute {
+    pub cx: Context,
+    pub baseline: Arc<Baseline>,
+    pub settle: Duration,
+}
+
+/// Without the requests, which can have a key in their path.
+impl fmt::Debug for FirstRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FirstRoute").finish_non_exhaustive()
+    }
+}
+
+impl RouteProof for FirstRoute {
+    fn choose(&self, routes: &[String]) -> Option<usize> {
+        let (_, requests, _) = self.baseline.stages.first()?;
+        requests.choose(routes)
+    }
+
+    fn prove<'a>(&'a self, route: &'a str) -> BoxFuture<'a, Result<RouteVerdict, ResourceError>> {
+        Box::pin(async move {
+            // Only a stage that is configured alone is changed like this.
+            let Some((_, requests, before)) = self.baseline.stages.first() else {
+                return Ok(RouteVerdict::Unknown);
+            };
+            let cx = self.cx.fresh();
+            let report = requests.prove_route(&cx, self.settle, before, route).await;
+            let report = report.map_err(|error| match error.cause::<ResourceError>() {
+                Some(cause) => cause.clone(),
+                None => ResourceError::Failed(error.to_string()),
+            })?;
+            // The requests to the other routes may match a rule.
+            let is_harmful = |row: &&Row| !row.is_nothing_mapped();
+            let harm = told(report.requires_rollback().filter(is_harmful));
+            if harm.is_empty() {
+                let mut rows = report.rows.iter();
+                let is_well = rows.all(|row| row.verdict.is_ok() || row.is_nothing_mapped());
+                return Ok(match is_well && report.skipped.is_none() {
+                    true => RouteVerdict::Works,
+                    false => RouteVerdict::Unknown,
+                });
+            }
+            cx.sink().emit(Event::Verified(report));
+            Ok(RouteVerdict::Harms(shortened(&harm)))
+        })
+    }
+}
+
+/// After the first route has harmed callers: moves the aliases back if their versions are not verified, because the routes that
+/// were protected before ask the same version.
+pub(super) async fn leave_version(cx: &Context, target: &ApiTarget) -> Result<()> {
+    let found = served::unverified(cx, target).await?;
+    if found.is_some_and(|found| found.is_new_version) {
+        for text in version_back(cx).await {
+            cx.sink().notice(text);
+        }
+    }
+    Ok(())
 }
 
 /// The failed rows, as text.
@@ -293,7 +364,7 @@ impl Baseline {
         args: &UpArgs,
         signals: &Signals,
         plan: &Plan,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Option<Arc<Self>>> {
         let changes = |item: &Item| {
             let kinds = [Kind::ApiAttachment, Kind::FunctionAlias];
             kinds.contains(&item.id.kind) && !matches!(item.action, Action::None | Action::Delete)
@@ -304,13 +375,20 @@ impl Baseline {
         let mut stages = Vec::new();
         for target in session.facts.stages() {
             let requests = Requests::prepare(session, cx, target, &args.requests, None).await?;
-            let before = tokio::select! {
-                before = requests.ask_before(cx) => before?,
-                _ = signals.cancel.stopped() => return Ok(None),
+            let before = match served::unverified(cx, target).await? {
+                // What a former run has changed is no reason to keep what this run changes.
+                Some(_) => {
+                    let (open, known) = served::before(cx, target).await?;
+                    Before::known(open, known)
+                }
+                None => tokio::select! {
+                    before = requests.ask_before(cx) => before?,
+                    _ = signals.cancel.stopped() => return Ok(None),
+                },
             };
             stages.push((target.clone(), requests, before));
         }
-        Ok(Some(Self { stages }))
+        Ok(Some(Arc::new(Self { stages })))
     }
 
     /// How a stage answered.

@@ -178,6 +178,8 @@ pub(super) struct Requests {
     url: String,
     /// Why they cannot be sent.
     skipped: Option<String>,
+    /// The operator's key.
+    key: Option<Key>,
     probes: Vec<Probe>,
     /// The key of the probes that no application has.
     unknown_key: Key,
@@ -216,15 +218,62 @@ impl Requests {
         let unknown_key = Key::unknown(api.api.protocol).map_err(anyhow::Error::new)?;
         let keys = Keys {
             unknown_key: unknown_key.clone(),
-            good: key,
+            good: key.clone(),
         };
         Ok(Self {
             url: url.to_owned(),
             skipped: unreachable(&api.api, url == own),
             probes: verify::probes(&api.api, &api.methods, &api.credentials, &keys),
             unknown_key,
+            key,
             api,
         })
+    }
+
+    /// The index of the first of these routes that a request reaches which changes nothing, or that any request reaches.
+    pub(super) fn choose(&self, routes: &[String]) -> Option<usize> {
+        let reaches = |route: &String, is_safe: bool| {
+            let mut probes = self.probes.iter();
+            probes.any(|probe| {
+                let is_meant = match is_safe {
+                    true => probe.check == Check::BadKey,
+                    false => probe.check == Check::NoKey,
+                };
+                is_meant && probe.label == *route
+            })
+        };
+        let first = |is_safe| routes.iter().position(|route| reaches(route, is_safe));
+        first(true).or_else(|| first(false))
+    }
+
+    /// Proves one route, to which the authorizer was attached since the requests were prepared. What the stage serves is not
+    /// compared: the other routes may be as before.
+    pub(super) async fn prove_route(
+        &self,
+        cx: &Context,
+        settle: Duration,
+        before: &Before,
+        route: &str,
+    ) -> Result<Report> {
+        let since = Timestamp::now();
+        // The log has lines about the former key, with which the other routes were asked before.
+        let unknown_key = Key::unknown(self.api.api.protocol).map_err(anyhow::Error::new)?;
+        let keys = Keys {
+            unknown_key: unknown_key.clone(),
+            good: self.key.clone(),
+        };
+        let api = &self.api;
+        let mut probes = verify::probes(&api.api, &api.methods, &api.credentials, &keys);
+        probes.retain(|probe| probe.label == route);
+        let in_stage = InStage::read(cx, &api.target).await?;
+        let mut report = self
+            .send_probes(probes, cx.sink(), settle, before, (true, in_stage.need_key))
+            .await;
+        // The export may lag behind the change of the route.
+        let in_stage = InStage::read(cx, &api.target).await?;
+        self.prove_refusals(cx, &mut report, (since, settle), &unknown_key, &in_stage)
+            .await;
+        Ok(report)
     }
 
     /// Asks the API how it answers before a change.
@@ -277,14 +326,6 @@ impl Requests {
         is_deployed: bool,
         in_stage: Option<&InStage>,
     ) -> Report {
-        if let Some(reason) = &self.skipped {
-            return Report {
-                stage: self.api.target.stage.clone(),
-                url: self.url.clone(),
-                skipped: Some(reason.clone()),
-                ..Report::default()
-            };
-        }
         let mut probes = self.probes.clone();
         if let Some(in_stage) = in_stage {
             let of = |(method, _): &(Method, Expectation)| {
@@ -295,8 +336,30 @@ impl Requests {
                 probe.is_open_in_stage = open.get(&probe.label).copied().flatten();
             }
         }
+        let need_key = in_stage.is_none_or(|served| served.need_key);
+        self.send_probes(probes, sink, settle, before, (is_deployed, need_key))
+            .await
+    }
+
+    /// Sends these requests. `is_deployed`: as for [`Self::send`]. `need_key`: whether API Gateway itself refuses requests
+    /// without a key.
+    async fn send_probes(
+        &self,
+        probes: Vec<Probe>,
+        sink: &Sink,
+        settle: Duration,
+        before: &Before,
+        (is_deployed, need_key): (bool, bool),
+    ) -> Report {
+        if let Some(reason) = &self.skipped {
+            return Report {
+                url: self.url.clone(),
+                skipped: Some(reason.clone()),
+                ..Report::default()
+            };
+        }
         let refusals = verify::Refusals {
-            need_key: in_stage.is_none_or(|served| served.need_key),
+            need_key,
             ..self.api.refusals(is_deployed)
         };
         let on_retry = |cause, wait| {
@@ -334,20 +397,44 @@ impl Requests {
         let mut report = self
             .send_with(cx.sink(), settle, before, false, Some(&in_stage))
             .await;
+        self.prove_refusals(
+            cx,
+            &mut report,
+            (since, settle),
+            &self.unknown_key,
+            &in_stage,
+        )
+        .await;
+        let mut misguarded = in_stage.misguarded(cx, methods);
+        if !misguarded.is_empty() {
+            // What is deployed automatically may be served only since.
+            misguarded = InStage::read(cx, target).await?.misguarded(cx, methods);
+        }
+        report.rows.extend(misguarded);
+        Ok(report)
+    }
+
+    /// Completes the report with what the authorizer logs. `since`: when the requests were sent; a line may take up to
+    /// `patience` to appear.
+    async fn prove_refusals(
+        &self,
+        cx: &Context,
+        report: &mut Report,
+        (since, patience): (Timestamp, Duration),
+        unknown_key: &Key,
+        in_stage: &InStage,
+    ) {
         let has_ours = |label: &str| {
-            let mut methods = methods.iter().map(|(method, _)| method);
+            let mut methods = self.api.methods.iter().map(|(method, _)| method);
             let method = methods.find(|method| method.label() == label);
             method.is_some_and(|method| in_stage.has_ours(cx, &method.key()))
         };
         let log = log::Log {
             since,
-            patience: settle,
+            patience,
             is_draft: in_stage.is_draft(),
         };
-        log.prove(cx, &mut report, &self.unknown_key, has_ours)
-            .await;
-        report.rows.extend(in_stage.misguarded(cx, methods));
-        Ok(report)
+        log.prove(cx, report, unknown_key, has_ours).await;
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn apply(
     let status = status(&outcome);
     if status != ExitStatus::Done {
         let text = match status {
-            ExitStatus::Failed => kept(plan),
+            ExitStatus::Failed => kept(plan, &outcome),
             ExitStatus::Refused => "nothing was changed",
             _ => "incomplete: run the same command again to resume",
         };
@@ -80,14 +80,23 @@ fn existing(plan: &Plan, tally: Tally) -> usize {
     (before.count() + tally.created).saturating_sub(tally.deleted)
 }
 
-/// What a failed self-test has kept from being changed. Pure.
-fn kept(plan: &Plan) -> &'static str {
+/// What a failed self-test, or a route that failed its verification, has kept from being changed. Pure.
+fn kept(plan: &Plan, outcome: &Outcome) -> &'static str {
+    if has_harmed(outcome) {
+        return "the first route did not pass its verification, so no other route was changed";
+    }
     match plan.changes(&[Kind::ApiAttachment]) {
         true => "the authorizer did not pass its self-test, so the API was not changed",
         false => {
             "the authorizer did not pass its self-test, so the versions that are live were not changed"
         }
     }
+}
+
+/// Whether the first of routes that change one at a time did not pass its verification. Pure.
+pub(super) fn has_harmed(outcome: &Outcome) -> bool {
+    let mut failures = outcome.failures.iter();
+    failures.any(|(_, error)| matches!(error, ResourceError::Verification { .. }))
 }
 
 /// What an incomplete run leaves. Pure.
@@ -112,10 +121,12 @@ fn status(outcome: &Outcome) -> ExitStatus {
         None if outcome.failures.is_empty() => ExitStatus::Done,
         // Everything else is done, and another run would change nothing: the user must repair what the authorizer
         // depends on.
-        None if outcome
-            .failures
-            .iter()
-            .all(|(_, error)| matches!(error, ResourceError::SelfTest { .. })) =>
+        None if outcome.failures.iter().all(|(_, error)| {
+            matches!(
+                error,
+                ResourceError::SelfTest { .. } | ResourceError::Verification { .. }
+            )
+        }) =>
         {
             ExitStatus::Failed
         }
@@ -153,7 +164,7 @@ mod tests {
             items: kinds.iter().copied().map(item).collect(),
             steps: Vec::new(),
         };
-        let kept = |kinds: &[Kind]| kept(&plan(kinds));
+        let kept = |kinds: &[Kind]| kept(&plan(kinds), &Outcome::default());
         assert!(
             kept(&[Kind::FunctionAlias, Kind::ApiAttachment])
                 .ends_with("so the API was not changed")

@@ -657,7 +657,11 @@ async fn of_methods(
     }
     findings.pending = ApiAttachments::pending_of_removal(cx).await?;
     if plan.changes(&[Kind::ApiAttachment]) {
-        let notices = kinds::notices(config, subject.api, stages, lacks_connect);
+        let changes_settings = plan
+            .items
+            .iter()
+            .any(|item| item.id.kind == Kind::ApiAuthorizer && item.action == Action::Update);
+        let notices = kinds::notices(config, subject.api, stages, lacks_connect, changes_settings);
         findings.notices.extend(notices);
         let configured: Vec<_> = facts.stages().collect();
         let mut attached = BTreeSet::new();
@@ -713,8 +717,11 @@ async fn of_draft(
     let configured: Vec<_> = stages.iter().map(|(target, _)| *target).collect();
     let names: Vec<_> = configured.iter().map(|target| &*target.stage).collect();
     let listed = api_gateway::stages(cx.aws(), api.api()).await?;
+    let stacks = other_stacks::others(cx, api.api()).await?;
+    let frozen = stacks.iter().flat_map(|other| other.frozen.clone());
+    let frozen = frozen.collect();
     let blockers = [
-        kinds::other_stages(api.api(), &listed, &names),
+        kinds::other_stages(api.api(), &listed, &names, &frozen),
         kinds::managed_stage(stages),
     ];
     findings.block(Code::OtherStageDeploys, blockers.into_iter().flatten());
@@ -729,7 +736,9 @@ async fn of_deployment(
     wanted: &[Method],
     findings: &mut Findings,
 ) -> Result<()> {
-    let unlisted = kinds::unlisted(api, stage);
+    // Of a stage that a run has frozen, the edits of others are deployed in any case.
+    let waits = !automatic::is_left_frozen(cx, api).await?;
+    let unlisted = kinds::unlisted(api, stage).filter(|_| waits);
     let served = stage.and_then(|stage| stage.served.as_ref());
     let is_wanted = |before: &Method| wanted.iter().any(|method| method.key() == before.key());
     let mut held = other_stacks::held_elsewhere(cx, api).await?;

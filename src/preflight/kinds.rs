@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::api_gateway::{Api, ApiRef, ApiTarget, ListedStage, Protocol, Stage};
 use crate::config::{self, Config, CredentialLocation, LimitedKey, MappingRule};
 use crate::decision::guarded;
+use crate::resource::api_attachment::undeployed_changes;
 
 /// The keys of the configuration that an API of this kind cannot have, each with the reason.
 pub fn unsupported(api: &config::Api, protocol: Protocol) -> Vec<(LimitedKey, String)> {
@@ -27,16 +28,25 @@ pub fn unsupported(api: &config::Api, protocol: Protocol) -> Vec<(LimitedKey, St
 }
 
 /// Names the other stages that would serve the changed routes at once. `configured`: the stages of the configuration, which
-/// change together.
+/// change together. `frozen`: those whose automatic deployment another stack turns on again.
 pub fn other_stages(
     api: ApiRef<'_>,
     stages: &[ListedStage],
     configured: &[&str],
+    frozen: &BTreeSet<String>,
 ) -> Option<String> {
     let others = stages
         .iter()
-        .filter(|stage| stage.deploys_automatically && !configured.contains(&stage.name.as_str()));
-    let others: Vec<_> = others.map(|stage| stage.name.as_str()).collect();
+        .filter(|stage| !configured.contains(&stage.name.as_str()));
+    let others: Vec<_> = others
+        .filter_map(|stage| match &stage.name {
+            name if stage.deploys_automatically => Some(name.clone()),
+            name if frozen.contains(name) => Some(format!(
+                "{name} (off until the next `up` or `down` of another stack)"
+            )),
+            _ => None,
+        })
+        .collect();
     let (stages, deploy, it, them) = match others.len() {
         0 => return None,
         1 => ("stage", "deploys", "its", "it"),
@@ -97,12 +107,13 @@ pub fn without_deployment(target: &ApiTarget) -> String {
 }
 
 /// What a plan that changes the routes of the API cannot promise, one sentence each. `lacks_connect`: the API has no route
-/// `$connect`.
+/// `$connect`. `changes_settings`: the plan changes the settings of the authorizer.
 pub fn notices(
     config: &Config,
     api: &Api,
     stages: &[(&ApiTarget, Option<Stage>)],
     lacks_connect: bool,
+    changes_settings: bool,
 ) -> Vec<String> {
     if api.protocol == Protocol::Rest {
         return Vec::new();
@@ -131,9 +142,17 @@ pub fn notices(
     notices.extend(automatic(true).map(|stage| {
         format!(
             "stage {stage} was created by quick create: API Gateway may refuse to turn off its automatic deployment, and its routes then \
-             change one at a time, not in one moment"
+             change one at a time, not in one moment: one of them is changed and verified before the others"
         )
     }));
+    if changes_settings {
+        notices.extend(automatic(true).map(|stage| {
+            format!(
+                "the settings of the authorizer change for all routes of stage {stage} at once, before they are verified, if API Gateway \
+                 refuses that: if the verification fails, the former settings are restored"
+            )
+        }));
+    }
     if api.protocol == Protocol::WebSocket {
         notices.extend(of_connections(config, lacks_connect));
     }
@@ -180,12 +199,7 @@ fn counts_connections(rule: &MappingRule) -> bool {
 /// What a deployment may publish, where the draft cannot be compared with what is deployed.
 pub fn unlisted(target: &ApiTarget, stage: Option<&Stage>) -> Option<String> {
     let waits = stage.is_some_and(|stage| !stage.deploys_automatically);
-    (target.protocol == Protocol::WebSocket && waits).then(|| {
-        format!(
-            "what waits in the draft of WebSocket API {}, which API Gateway does not list",
-            target.id
-        )
-    })
+    (target.protocol == Protocol::WebSocket && waits).then(|| undeployed_changes::unlisted(target))
 }
 
 #[cfg(test)]
@@ -281,7 +295,11 @@ mod tests {
             listed("old", false),
         ];
         let http = api(Protocol::Http);
-        let told = |configured: &[&str]| other_stages(http.api(), &stages, configured);
+        let with = |configured: &[&str], frozen: &[&str]| {
+            let frozen = frozen.iter().map(|name| (*name).to_owned()).collect();
+            other_stages(http.api(), &stages, configured, &frozen)
+        };
+        let told = |configured: &[&str]| with(configured, &[]);
         assert_eq!(
             told(&["prod"]).as_deref(),
             Some(
@@ -290,6 +308,12 @@ mod tests {
             )
         );
         assert_eq!(told(&["prod", "test"]), None);
+        assert_eq!(with(&["prod", "test", "old"], &["old"]), None);
+        let frozen = with(&["prod", "test"], &["old"]).unwrap_or_default();
+        assert!(
+            frozen.starts_with("stage old (off until the next `up` or `down` of another stack) of"),
+            "{frozen}"
+        );
         let both = told(&["old"]).expect("two");
         assert!(
             both.starts_with("stages prod, test of")
@@ -303,14 +327,21 @@ mod tests {
         let rest = api(Protocol::Rest);
         let target = rest.api().stage("prod");
         let stages = [(&target, Some(stage(false, false)))];
-        assert_eq!(notices(&config("", ""), &rest, &stages, false), [""; 0]);
+        assert_eq!(
+            notices(&config("", ""), &rest, &stages, false, true),
+            [""; 0]
+        );
     }
 
     #[test]
     fn each_promise_that_an_http_api_cannot_keep_is_one_sentence() {
         let http = api(Protocol::Http);
         let target = http.api().stage("prod");
-        let told = |stage| notices(&config("", ""), &http, &[(&target, Some(stage))], false);
+        let changed = |stage: Stage, changes_settings| {
+            let stages = [(&target, Some(stage))];
+            notices(&config("", ""), &http, &stages, false, changes_settings)
+        };
+        let told = |stage| changed(stage, false);
         assert_eq!(told(stage(false, false)).len(), 1);
         let automatic = told(stage(true, false));
         assert_eq!(automatic.len(), 2);
@@ -325,6 +356,15 @@ mod tests {
             managed[1].starts_with("stage prod was created by quick create"),
             "{managed:?}"
         );
+        // The other stages serve the settings with the deployment.
+        for other in [stage(false, false), stage(true, false), stage(false, true)] {
+            assert_eq!(changed(other.clone(), true), told(other));
+        }
+        let managed = changed(stage(true, true), true);
+        assert!(
+            managed[2].contains("at once, before they are verified"),
+            "{managed:?}"
+        );
         let other = http.api().stage("dev");
         let several = |is_managed| [&target, &other].map(|at| (at, Some(stage(true, is_managed))));
         let refused = managed_stage(&several(true)).expect("a refusal");
@@ -332,7 +372,7 @@ mod tests {
         assert_eq!(managed_stage(&several(true)[..1]), None);
         let frozen = several(false);
         assert_eq!(managed_stage(&frozen), None);
-        let told = notices(&config("", ""), &http, &frozen, false);
+        let told = notices(&config("", ""), &http, &frozen, false, false);
         assert!(
             told[1].starts_with("automatic deployment of stage prod, dev is"),
             "{told:?}"
@@ -349,6 +389,7 @@ mod tests {
                 &chat,
                 &[(&target, Some(stage(false, false)))],
                 lacks_connect,
+                false,
             )
         };
         let query = ", credentials: {in: query}";

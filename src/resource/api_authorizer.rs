@@ -300,7 +300,7 @@ impl Resource for ApiAuthorizer {
         }
         cx.enter_api(&self.api).await?;
         for target in self.stages() {
-            automatic::freeze_before_settings(cx, target).await?;
+            automatic::freeze_before_settings(cx, target, &authorizer.identity_source).await?;
         }
         let updated =
             change::update_authorizer(cx, self.api.api(), &authorizer.id, &uri(cx), &self.asks)

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::ResourceError;
 use super::exclusion::{ApiExclusion, StackLock};
 use super::listing_cache::ListingCache;
+use super::route_proof::RouteProof;
 use super::state::Output;
 use crate::api_gateway::ApiTarget;
 use crate::aws::{Aws, tags};
@@ -70,6 +71,8 @@ pub struct RunOptions {
     pub exclusion: Option<Arc<dyn ApiExclusion>>,
     /// The lock of the stack; `None` for a run that changes nothing.
     pub lock: Option<Arc<dyn StackLock>>,
+    /// Proves the first of routes that are changed one at a time; `None` for a run that verifies nothing.
+    pub route_proof: Option<Arc<dyn RouteProof>>,
 }
 
 impl RunOptions {

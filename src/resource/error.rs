@@ -40,6 +40,8 @@ pub enum ResourceError {
     ApiLocked { what: String, hint: Option<String> },
     /// The authorizer did not pass its self-test.
     SelfTest { what: String, hint: Option<String> },
+    /// The API answers real requests in a way that harms callers.
+    Verification { what: String, hint: Option<String> },
     /// The authorizer was not built.
     Build(String),
     /// An error of this program.
@@ -84,6 +86,7 @@ impl ResourceError {
             Self::KmsKey { .. } => Code::KmsKeyUnusable,
             Self::ApiLocked { .. } => Code::LockHeld,
             Self::SelfTest { .. } => Code::SelfTest,
+            Self::Verification { .. } => Code::Verification,
             Self::Build(_) => Code::Build,
             Self::Bug(_) => Code::Internal,
         }
@@ -138,7 +141,8 @@ impl ResourceError {
             | Self::Blocked { hint, .. }
             | Self::KmsKey { hint, .. }
             | Self::ApiLocked { hint, .. }
-            | Self::SelfTest { hint, .. } => hint.clone(),
+            | Self::SelfTest { hint, .. }
+            | Self::Verification { hint, .. } => hint.clone(),
             Self::NotVisible { .. } | Self::TimedOut { .. } => {
                 Some("run the same command again; it goes on from here".to_owned())
             }
@@ -169,7 +173,8 @@ impl fmt::Display for ResourceError {
             | Self::NotVisible { what, .. }
             | Self::Blocked { what, .. }
             | Self::KmsKey { what, .. }
-            | Self::ApiLocked { what, .. } => f.write_str(what),
+            | Self::ApiLocked { what, .. }
+            | Self::Verification { what, .. } => f.write_str(what),
             Self::NotConverging { updates, what } => write!(
                 f,
                 "did not converge after {updates} updates; something else may be changing it: {what}"

@@ -166,6 +166,11 @@ impl Row {
         self.is_keyed() && told == Some(reason::UNMAPPED)
     }
 
+    /// Whether no request with a key of these results matches a mapping rule.
+    pub fn is_nothing_mapped(&self) -> bool {
+        matches!(&self.verdict, Err((Fault::NobodyGetsIn, seen)) if seen.ends_with(reason::UNMAPPED))
+    }
+
     /// Whether it needs attention, although it is no fault.
     pub fn is_warning(&self) -> bool {
         let is_told = matches!(&self.verdict, Ok(Some(_)));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::http_api::{
     PROTECTED, account, api, assert_unmixed, comparable, rich, served, stage_of, watch, workplace,
 };
-use crate::support::kill::{each, killed_after_each};
+use crate::support::kill::{each, killed_after_each, to_finish_and_remove};
 use crate::support::rest_api::assert_mentions;
 use crate::support::{Run, assert_same, eventually};
 
@@ -73,32 +73,25 @@ fn up_killed_after_each_call_is_finished_or_removed() {
         watch(&aws, stage);
         let states = killed_after_each(&aws, &here, &["up", "--yes"], "apigatewayv2");
         assert!(states.len() >= 9, "{} changing calls", states.len());
-        let runs = states
-            .into_iter()
-            .flat_map(|killed| {
-                let copy = killed.aws.fork();
-                [
-                    (killed.after.clone(), killed.aws, true),
-                    (killed.after, copy, false),
-                ]
-            })
-            .collect();
-        each(runs, |nth, (operation, aws, goes_on)| {
-            let when = format!("{stage}, killed after {nth}, {operation}, up: {goes_on}");
-            let here = workplace(&aws, stage);
-            aws.post("log/clear", &json!({}));
-            watch(&aws, stage);
-            if goes_on {
-                here.succeed(&["up", "--yes"]);
-                assert_protected(&before, &aws.account(), stage);
-                assert!(automatic(&aws.account(), stage), "{when}");
-                let plan = here.run(&["plan", "--exit-code"]);
-                assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
-            }
-            here.succeed(&["down", "--yes", "--stack", "orders"]);
-            assert_unmixed(&aws, 1, &when);
-            assert_same(&comparable(&before), &comparable(&aws.account()));
-        });
+        each(
+            to_finish_and_remove(states),
+            |nth, (operation, aws, goes_on)| {
+                let when = format!("{stage}, killed after {nth}, {operation}, up: {goes_on}");
+                let here = workplace(&aws, stage);
+                aws.post("log/clear", &json!({}));
+                watch(&aws, stage);
+                if goes_on {
+                    here.succeed(&["up", "--yes"]);
+                    assert_protected(&before, &aws.account(), stage);
+                    assert!(automatic(&aws.account(), stage), "{when}");
+                    let plan = here.run(&["plan", "--exit-code"]);
+                    assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
+                }
+                here.succeed(&["down", "--yes", "--stack", "orders"]);
+                assert_unmixed(&aws, 1, &when);
+                assert_same(&comparable(&before), &comparable(&aws.account()));
+            },
+        );
     }
 }
 

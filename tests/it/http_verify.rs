@@ -319,6 +319,27 @@ fn another_authorizer_that_refuses_in_the_same_way_is_found() {
     }
 }
 
+/// What is deployed automatically may be served only after the export was read.
+#[test]
+fn an_export_from_before_the_requests_is_read_again() {
+    let (aws, here) = protected();
+    set_route(&aws, "GET /orders", None);
+    deploy(&aws);
+    set_route(&aws, "GET /orders", Some(OURS));
+    assert_eq!(verify(&here).code, Some(1));
+    let copy = aws.fork();
+    deploy(&copy);
+    copy.post("log/clear", &json!({}));
+    assert_eq!(verify(&workplace(&copy, HTTP)).code, Some(0));
+    let log = copy.log();
+    let exports = log.iter().filter(|call| call["operation"] == "ExportApi");
+    // The last one is what the answers are compared with.
+    let nth = exports.count();
+    let held = json!({"operation": "ExportApi", "nth": nth, "kind": "hold"});
+    let run = here.run_with(&aws, &VERIFY, &held, || deploy(&aws));
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+}
+
 #[test]
 fn without_the_log_the_stage_is_the_weaker_proof() {
     let (aws, here) = protected();

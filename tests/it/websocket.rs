@@ -1,69 +1,24 @@
 //! WebSocket APIs: `$connect` asks the authorizer, and a missing one is created and deleted again.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use crate::support::http_api::{GOOD, account, api, comparable, id, served, stage_of, watched};
-use crate::support::kill::{each, killed_after_each};
+use crate::support::http_api::{GOOD, api, comparable, id, served, stage_of, watched};
+use crate::support::kill::{each, killed_after_each, to_finish_and_remove};
 use crate::support::rest_api::{API, assert_mentions};
+use crate::support::socket::{CONNECT, KINDS, OPEN, PROTECTED, chat, connect, handshakes};
 use crate::support::{TestAws, Workplace, assert_same};
 
-const CONNECT: &str = "$connect";
 const OURS: &str = "CUSTOM threescale-gw-orders-authorizer";
 const UP: [&str; 4] = ["up", "--yes", "--no-verify", "--publish-pending"];
 const DOWN: [&str; 5] = ["down", "--yes", "--publish-pending", "--stack", "orders"];
-
-/// An API: whether it has the route `$connect`, and whether its stage deploys automatically.
-type Kind = (bool, bool);
-const KINDS: [Kind; 4] = [(false, true), (false, false), (true, true), (true, false)];
-
-fn chat((has_connect, auto_deploy): Kind) -> TestAws {
-    let mut routes = vec![json!({"key": "$default"}), json!({"key": "message"})];
-    if has_connect {
-        routes.push(json!({"key": CONNECT}));
-    }
-    account(&json!({
-        "protocol": "WEBSOCKET", "name": "orders-api", "tags": {"owner": "orders"}, "routes": routes,
-        "stages": [{"name": "prod", "auto_deploy": auto_deploy, "tags": {"owner": "orders"}}],
-    }))
-}
 
 fn workplace(aws: &TestAws) -> Workplace {
     let workplace = Workplace::new(aws);
     workplace.edit(API, "api: {name: orders-api, stage: prod}");
     workplace
 }
-
-/// The status of a handshake with this key.
-fn handshake(aws: &TestAws, key: Option<&str>) -> u16 {
-    let address = aws.url();
-    let address = address.strip_prefix("http://").expect("an address");
-    let id = id(&aws.account());
-    let key = key.map(|key| format!("apikey: {key}\r\n"));
-    let key = key.unwrap_or_default();
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    let request = format!(
-        "GET /_aws/execute-api/{id}/prod HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{key}\r\n"
-    );
-    stream.write_all(request.as_bytes()).expect("it is sent");
-    let mut status = [0; 12];
-    stream.read_exact(&mut status).expect("a status line");
-    let status = std::str::from_utf8(&status).expect("text");
-    let (_, status) = status.split_once(' ').expect("a status");
-    status.parse().expect("a number")
-}
-
-/// The statuses of handshakes without a key, with a wrong one, and with a valid one.
-fn handshakes(aws: &TestAws) -> [u16; 3] {
-    [None, Some("wrong-key-0123456789"), Some(GOOD)].map(|key| handshake(aws, key))
-}
-
-const OPEN: [u16; 3] = [101; 3];
-const PROTECTED: [u16; 3] = [401, 403, 101];
 
 /// Handshakes that the test AWS sends after each changing call from now on: without a key, and with a valid one.
 fn watch(aws: &TestAws) {
@@ -99,11 +54,6 @@ fn assert_one_change(aws: &TestAws, when: &str) {
             .any(|known| known == *statuses)
     };
     assert!(seen.iter().all(known), "{when}: {watched:?}");
-}
-
-fn connect(account: &Value) -> Option<&Value> {
-    let mut routes = api(account)["Routes"].as_array().expect("a list").iter();
-    routes.find(|route| route["RouteKey"] == CONNECT)
 }
 
 fn automatic(account: &Value) -> bool {
@@ -195,32 +145,25 @@ fn up_killed_after_each_call_is_finished_or_removed() {
         watch(&aws);
         let states = killed_after_each(&aws, &here, &UP, "apigatewayv2");
         assert!(states.len() >= 4, "{} changing calls", states.len());
-        let runs = states
-            .into_iter()
-            .flat_map(|killed| {
-                let copy = killed.aws.fork();
-                [
-                    (killed.after.clone(), killed.aws, true),
-                    (killed.after, copy, false),
-                ]
-            })
-            .collect();
-        each(runs, |nth, (operation, aws, goes_on)| {
-            let when = format!("{kind:?}, killed after {nth}, {operation}, up: {goes_on}");
-            let here = workplace(&aws);
-            if goes_on {
+        each(
+            to_finish_and_remove(states),
+            |nth, (operation, aws, goes_on)| {
+                let when = format!("{kind:?}, killed after {nth}, {operation}, up: {goes_on}");
+                let here = workplace(&aws);
+                if goes_on {
+                    watch(&aws);
+                    here.succeed(&UP);
+                    assert_one_change(&aws, &when);
+                    assert_protected(&before, &aws, &when);
+                    let plan = here.run(&["plan", "--exit-code"]);
+                    assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
+                }
                 watch(&aws);
-                here.succeed(&UP);
+                here.succeed(&DOWN);
                 assert_one_change(&aws, &when);
-                assert_protected(&before, &aws, &when);
-                let plan = here.run(&["plan", "--exit-code"]);
-                assert_eq!(plan.code, Some(0), "{when}: {}", plan.stdout);
-            }
-            watch(&aws);
-            here.succeed(&DOWN);
-            assert_one_change(&aws, &when);
-            assert_restored(&before, &aws, &when);
-        });
+                assert_restored(&before, &aws, &when);
+            },
+        );
     }
 }
 

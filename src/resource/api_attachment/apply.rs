@@ -79,7 +79,8 @@ impl Publication {
         made.clone()
     }
 
-    fn note_made(&self, target: &ApiTarget) {
+    /// Notes that this run has changed what callers of the stage see.
+    pub(super) fn note_made(&self, target: &ApiTarget) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.insert(target.clone());
     }
@@ -149,7 +150,7 @@ impl ApiAttachment {
             false => (Switch::AtOnce, None, Vec::new()),
         };
         let actual = frozen.as_ref().unwrap_or(actual);
-        let mut steps = method_steps(actual, &self.wanted);
+        let steps = method_steps(actual, &self.wanted);
         let publishes_changes = match steps.deploy {
             true => match self.refuse_new_changes(cx, actual).await {
                 Err(error) => {
@@ -161,9 +162,6 @@ impl ApiAttachment {
             },
             false => false,
         };
-        if switch == Switch::RouteByRoute {
-            steps.protect.sort_by_key(|method| automatic::order(method));
-        }
         let authorizer_id = cx.physical_id(&self.authorizer)?;
         let taken = || {
             steps
@@ -187,11 +185,13 @@ impl ApiAttachment {
         let recorded: Vec<_> = unrecorded.iter().chain(kept).collect();
         stages::share(cx, &self.api, &recorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
+        let mut to_protect: Vec<_> = taken().collect();
         if switch == Switch::RouteByRoute {
-            let labels = taken().map(Method::label).collect();
-            self.note_route_by_route(cx, labels).await?;
+            to_protect = self
+                .change_first(cx, actual, to_protect, &authorizer_id)
+                .await?;
         }
-        for method in taken() {
+        for method in to_protect {
             set_authorizer(cx, self.api.api(), method, &authorizer_id).await?;
         }
         for (before, now) in &steps.restore {
@@ -310,28 +310,6 @@ impl ApiAttachment {
             || head.verified.as_ref() == Some(&stage.deployment_id)
             || !is_ours(cx, &stage.description);
         is_verified && automatic::is_frozen(Some(head), Some(stage))
-    }
-
-    /// Records that routes take effect one at a time: there is no deployment to roll back to.
-    async fn note_route_by_route(
-        &self,
-        cx: &Context,
-        labels: Vec<String>,
-    ) -> Result<(), ResourceError> {
-        let record = record::all(&cx.fresh()).await?.remove(&self.api);
-        let Some(head) = record.and_then(|record| record.head) else {
-            return Ok(());
-        };
-        let noted = AttachmentState {
-            previous_deployment: None,
-            last_deployment: None,
-            unverified_routes: labels,
-            as_before: Vec::new(),
-            ..head
-        };
-        record::write_head(cx, &self.api, &noted).await?;
-        self.publication.note_made(&self.api);
-        Ok(())
     }
 
     /// Reads the undeployed changes of other users again before the API is changed. Returns whether

@@ -80,11 +80,16 @@ pub(super) async fn explained<T>(
 }
 
 /// Freezes a stage that serves this stack's authorizer, before the settings of the authorizer change: otherwise they would
-/// take effect before the function is ready for them, and could not be undone with the stage.
+/// take effect before the function is ready for them, and could not be undone with the stage. If the stage cannot be frozen,
+/// `source`, the current identity source, is recorded instead.
 ///
 /// # Errors
 /// The errors of the services.
-pub async fn freeze_before_settings(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
+pub async fn freeze_before_settings(
+    cx: &Context,
+    target: &ApiTarget,
+    source: &str,
+) -> Result<(), ResourceError> {
     if target.protocol == Protocol::Rest {
         return Ok(());
     }
@@ -94,10 +99,27 @@ pub async fn freeze_before_settings(cx: &Context, target: &ApiTarget) -> Result<
     let (Some(head), Some(stage)) = (&record.head, &*stage) else {
         return Ok(());
     };
-    if !record.chunks.is_empty() {
-        freeze(cx, target, head, stage, true).await?;
+    if record.chunks.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    match freeze(cx, target, head, stage, true).await? {
+        Switch::AtOnce => Ok(()),
+        Switch::RouteByRoute => note_settings(cx, target, source).await,
+    }
+}
+
+/// Records, before the settings of the authorizer take effect at once, with which identity source they were verified.
+async fn note_settings(
+    cx: &Context,
+    target: &ApiTarget,
+    source: &str,
+) -> Result<(), ResourceError> {
+    record::update_head(&cx.fresh(), target, |head| AttachmentState {
+        unverified: true,
+        former_source: Some(head.former_source.unwrap_or_else(|| source.to_owned())),
+        ..head
+    })
+    .await
 }
 
 /// Freezes the stage if it deploys automatically. The caller then reads the API again: until this moment, what others change
@@ -185,7 +207,8 @@ pub async fn thaw(
     };
     let stage = api_gateway::stage(cx, target).await?;
     let mut published = Vec::new();
-    if is_frozen(Some(head), (*stage).as_ref()) {
+    let is_still_frozen = is_frozen(Some(head), (*stage).as_ref());
+    if is_still_frozen {
         // Its setting demands that they are published.
         let ours = record.methods().map(Method::key).collect();
         let edits = match target.protocol {
@@ -198,12 +221,11 @@ pub async fn thaw(
     let served = (*stage).as_ref();
     let is_verified = served.map(|stage| &stage.deployment_id) == head.verified.as_ref();
     let is_ours = served.is_some_and(|stage| marker::is_ours(cx, &stage.description));
-    // Others have turned it on, which has deployed the draft.
-    let is_of_others = served.is_some_and(|stage| stage.deploys_automatically);
     let noted = AttachmentState {
         frozen: false,
         frozen_with_ours: false,
-        unverified: head.unverified || (is_ours && !is_verified) || is_of_others,
+        // What others have turned on deploys the draft, and a killed run may have changed that.
+        unverified: head.unverified || !is_still_frozen || (is_ours && !is_verified),
         ..head.clone()
     };
     record::write_head(cx, target, &noted).await?;

@@ -38,6 +38,8 @@ pub mod responses;
 pub mod restore;
 mod restored;
 pub mod rollback;
+pub mod route_by_route;
+mod route_marks;
 pub mod selection;
 pub mod served;
 pub mod stages;

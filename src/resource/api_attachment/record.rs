@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::route_marks::Marks;
 use super::{deleted_api, drafted};
 use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol, Response, Stage};
 use crate::hex;
@@ -76,9 +77,13 @@ pub struct AttachmentState {
     /// Automatic deployment was turned on again before the stage was verified.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unverified: bool,
-    /// The labels of routes that took effect one at a time, and were not verified since.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unverified_routes: Vec<String>,
+    /// The routes that took effect one at a time, and were not verified since.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub unverified_routes: Marks,
+    /// The identity source of the authorizer before its settings took effect at once, if they were not verified since; empty
+    /// if it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_source: Option<String>,
 }
 
 /// The authorization of a method that should stay closed, and of one whose own authorizer no longer
@@ -365,6 +370,26 @@ async fn serves_ours(
             uri.is_some_and(|uri| is_our_uri(uri))
         })
     }))
+}
+
+/// Changes the head, if there is one.
+///
+/// # Errors
+/// The errors of the services.
+pub(super) async fn update_head(
+    cx: &Context,
+    target: &ApiTarget,
+    change: impl FnOnce(AttachmentState) -> AttachmentState,
+) -> Result<(), ResourceError> {
+    let record = all(cx).await?.remove(target);
+    let Some(head) = record.and_then(|record| record.head) else {
+        return Ok(());
+    };
+    let changed = change(head.clone());
+    if changed == head {
+        return Ok(());
+    }
+    write_head(cx, target, &changed).await
 }
 
 /// Writes the head, or overwrites it.

@@ -168,6 +168,11 @@ async fn edits(cx: &Context, actual: &Actual) -> Result<Vec<String>, ResourceErr
     let Some(api) = api_gateway::get(cx.aws(), target.api()).await? else {
         return Ok(Vec::new());
     };
+    let head = actual.record.head.as_ref();
+    let is_automatic = head.is_some_and(|head| head.frozen);
+    if target.protocol == Protocol::WebSocket && !is_automatic {
+        return Ok(vec![undeployed_changes::unlisted(target)]);
+    }
     let ours: BTreeSet<_> = actual
         .all_before()
         .chain(actual.taken())

@@ -1,15 +1,16 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
 use super::actual::Actual;
-use super::automatic::freeze;
+use super::automatic::{Switch, freeze};
 use super::deployments::replaced;
 use super::drafted::is_drafted;
 use super::marker::{is_ours, marker, protects};
-use super::record::{self, AttachmentState, digest};
+use super::record::{self, digest};
 use super::restore::restore_routes;
+use super::route_by_route::{Restored, restore_unproved};
 use super::served::asks_us;
 use crate::api_gateway::change::move_stage;
-use crate::api_gateway::{self, ApiTarget, AuthorizerSettings, Method, Stage, deployments};
+use crate::api_gateway::{self, ApiTarget, AuthorizerSettings, Stage, deployments};
 use crate::aws::Class;
 use crate::resource::{Context, ResourceError, api_authorizer, function_publication};
 
@@ -38,8 +39,8 @@ pub enum RolledBack {
     NoFormer { deployment: String },
     /// The deployment `to` no longer exists. The stage still serves `from`.
     Gone { from: String, to: String },
-    /// The stage deploys automatically and cannot be moved, so the routes were restored one at a time.
-    RoutesRestored { routes: usize },
+    /// The stage deploys automatically and cannot be moved, so what this stack has changed was changed back.
+    ChangedBack(Restored),
     /// The stage or the API does not exist.
     NoStage,
 }
@@ -99,18 +100,20 @@ pub async fn roll_back(
         }
         (_, None) => None,
     };
-    if stage.is_managed && stage.deploys_automatically {
-        return restore_one_by_one(&cx, target, &head, &stage, way).await;
-    }
     let Some(to) = to else {
-        return Ok(RolledBack::NoFormer { deployment: from });
+        return match stage.is_managed && stage.deploys_automatically {
+            true => change_back(&cx, target, &stage, way).await,
+            false => Ok(RolledBack::NoFormer { deployment: from }),
+        };
     };
     if stage.deploys_automatically {
         let all = deployments(&cx, target.api()).await?;
         if all.iter().all(|found| found.id != to) {
             return Ok(RolledBack::Gone { from, to });
         }
-        freeze(&cx, target, &head, &stage, asks_us).await?;
+        if freeze(&cx, target, &head, &stage, asks_us).await? == Switch::RouteByRoute {
+            return change_back(&cx, target, &stage, way).await;
+        }
     }
     let Err(error) = move_stage(&cx, target, &to).await else {
         if matches!(way, RollbackTarget::Deployment(_)) {
@@ -138,11 +141,10 @@ pub async fn roll_back(
     Err(error.into())
 }
 
-/// Restores the routes of a stage that API Gateway does not let anyone move: all of them, or those of the last run.
-async fn restore_one_by_one(
+/// Changes back what a stage serves that API Gateway does not let anyone move: all routes, or what was not verified since.
+async fn change_back(
     cx: &Context,
     target: &ApiTarget,
-    head: &AttachmentState,
     stage: &Stage,
     way: &RollbackTarget,
 ) -> Result<RolledBack, ResourceError> {
@@ -157,14 +159,16 @@ async fn restore_one_by_one(
     }
     let deployment = stage.deployment_id.clone();
     let actual = Actual::read(&cx.fresh(), target).await?;
-    let is_meant = |route: &Method| match way {
-        RollbackTarget::Previous => head.unverified_routes.contains(&route.label()),
-        _ => true,
-    };
-    let routes = restore_routes(cx, &actual, is_meant).await?;
-    Ok(match routes {
+    if *way == RollbackTarget::Previous {
+        let restored = restore_unproved(cx, target, &actual).await?;
+        return Ok(RolledBack::ChangedBack(restored));
+    }
+    Ok(match restore_routes(cx, &actual, |_| true).await? {
         0 => RolledBack::NotOurs { deployment },
-        routes => RolledBack::RoutesRestored { routes },
+        routes => RolledBack::ChangedBack(Restored {
+            routes,
+            settings: false,
+        }),
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::drafted::is_drafted;
 use super::record::{self, AttachmentState, Record, digest};
+use super::route_marks::Marks;
 use super::{automatic, marker, other_stacks};
 use crate::api_gateway::export::ExportedAuthorizer;
 use crate::api_gateway::{
@@ -287,13 +288,15 @@ pub async fn unverified(
     }
     let head = record.head.unwrap_or_default();
     let version = function_publication::live_version(cx).await?;
+    // A stage that cannot be frozen serves a deployment of API Gateway itself.
+    let is_kept = is_ours || (stage.is_managed && stage.deploys_automatically);
     let found = Unverified {
         is_new_deployment: head.unverified
             || !head.unverified_routes.is_empty()
             || (head.frozen && stage.deploys_automatically)
             || (is_ours && head.verified.as_ref() != Some(&stage.deployment_id)),
         is_new_version: version != head.verified_version,
-        deployment: is_ours.then_some(stage.deployment_id),
+        deployment: is_kept.then_some(stage.deployment_id),
         version,
     };
     Ok((found.is_new_deployment || found.is_new_version).then_some(found))
@@ -310,27 +313,18 @@ pub async fn note_verified(
     found: Unverified,
     not_called: bool,
 ) -> Result<(), ResourceError> {
-    let Some(head) = record::all(cx)
-        .await?
-        .remove(target)
-        .and_then(|record| record.head)
-    else {
-        return Ok(());
-    };
-    let noted = AttachmentState {
-        verified: found.deployment.or(head.verified.clone()),
+    record::update_head(cx, target, |head| AttachmentState {
+        verified: found.deployment.or(head.verified),
         verified_version: found.version,
         verified_by: Some(env!("CARGO_PKG_VERSION").to_owned()),
         not_called,
         as_before: Vec::new(),
         unverified: false,
-        unverified_routes: Vec::new(),
-        ..head.clone()
-    };
-    if noted == head {
-        return Ok(());
-    }
-    record::write_head(cx, target, &noted).await
+        unverified_routes: Marks::default(),
+        former_source: None,
+        ..head
+    })
+    .await
 }
 
 /// Records the faults that the API had before the change, too.
@@ -342,18 +336,11 @@ pub async fn note_as_before(
     target: &ApiTarget,
     marks: Vec<String>,
 ) -> Result<(), ResourceError> {
-    let record = record::all(cx).await?.remove(target);
-    let Some(head) = record.and_then(|record| record.head) else {
-        return Ok(());
-    };
-    let noted = AttachmentState {
+    record::update_head(cx, target, |head| AttachmentState {
         as_before: marks,
-        ..head.clone()
-    };
-    if noted == head {
-        return Ok(());
-    }
-    record::write_head(cx, target, &noted).await
+        ..head
+    })
+    .await
 }
 
 /// What is known about the API before its last deployment: the labels of the methods that required no

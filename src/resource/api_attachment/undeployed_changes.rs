@@ -107,6 +107,14 @@ pub async fn look(
     Ok(edits(&sides, &ours))
 }
 
+/// The undeployed edits of a WebSocket API, of which nothing is known.
+pub fn unlisted(target: &ApiTarget) -> String {
+    format!(
+        "what waits in the draft of WebSocket API {}, which API Gateway does not list",
+        target.id
+    )
+}
+
 /// Describes the edits, in the order of the API.
 pub fn edits(sides: &Sides<'_>, ours: &Ours) -> Vec<String> {
     let (mut edits, mut effects) = (Vec::new(), Vec::new());

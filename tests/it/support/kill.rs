@@ -64,6 +64,18 @@ pub fn killed_after_each(
     states
 }
 
+/// Each state twice, with the operation of its call: one to go on from (`true`), and one to remove.
+pub fn to_finish_and_remove(states: Vec<Killed>) -> Vec<(String, TestAws, bool)> {
+    let both = |killed: Killed| {
+        let copy = killed.aws.fork();
+        [
+            (killed.after.clone(), killed.aws, true),
+            (killed.after, copy, false),
+        ]
+    };
+    states.into_iter().flat_map(both).collect()
+}
+
 /// Holds the calls that match, and freezes all other calls while one is held.
 fn hold(aws: &TestAws, rule: &Value) {
     let mut rule = rule.clone();

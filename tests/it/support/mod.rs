@@ -15,6 +15,7 @@ pub mod python;
 pub mod rest_api;
 pub mod sandbox;
 pub mod schemas;
+pub mod socket;
 pub mod terminal;
 pub mod times;
 
