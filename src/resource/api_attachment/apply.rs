@@ -15,7 +15,7 @@ use super::own_deployments::remove;
 use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::stages::{self, Frozen};
 use super::{
-    deleted_api, other_stacks, responses, restore, restored, selection, undeployed_changes,
+    deleted_api, other_stacks, responses, restore, restored, selection, sharing, undeployed_changes,
 };
 use crate::api_gateway::change::{deploy, restore_method, set_authorizer};
 use crate::api_gateway::{self, ApiTarget, Deployment, Method, Response, deployments};
@@ -183,7 +183,7 @@ impl ApiAttachment {
         let is_noted = |method: &&Method| unrecorded.iter().all(|new| new.key() != method.key());
         let kept = actual.record.methods().filter(is_noted);
         let recorded: Vec<_> = unrecorded.iter().chain(kept).collect();
-        stages::share(cx, &self.api, &recorded).await?;
+        sharing::share(cx, &self.api, &recorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
         let mut to_protect: Vec<_> = taken().collect();
         if switch == Switch::RouteByRoute {
@@ -420,7 +420,7 @@ impl ApiAttachment {
         steps: &responses::Steps,
     ) -> Result<(), ResourceError> {
         let record = &actual.record.responses;
-        let sharing = stages::sharing(cx, &self.api).await?;
+        let sharing = sharing::of_run(cx, &self.api).await?;
         let unrecorded = actual.unrecorded_responses.iter();
         for (kind, taken) in unrecorded.filter(|(kind, _)| !steps.restore.contains(kind)) {
             record::write_response(cx, &self.api, kind, taken, false).await?;
@@ -487,7 +487,7 @@ impl ApiAttachment {
             || (is_automatic && actual.serves_ours())
             || is_of_closing(actual, &stage.deployment_id, &stage.description);
         if !is_known {
-            let elsewhere = stages::needed_elsewhere(cx, &self.api).await?;
+            let elsewhere = sharing::needed_elsewhere(cx, &self.api).await?;
             let first = is_automatic
                 || !deployments
                     .iter()

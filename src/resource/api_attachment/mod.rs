@@ -15,7 +15,8 @@
 //!   publish (`undeployed_changes`).
 //! - *other stack*: a stack of this program on the same API (`other_stacks`).
 //! - *freeze*, *thaw*: turn the automatic deployment of a stage off and on again (`automatic`); all
-//!   stages of the stack on one API together (`stages`).
+//!   stages of the stack on one API together (`stages`), whose records have the same methods
+//!   (`sharing`).
 //! - *deployment*: the copy of the draft that a stage serves; the description of this stack's
 //!   deployments lists what they contain (`marker`).
 
@@ -42,6 +43,7 @@ pub mod route_by_route;
 mod route_marks;
 pub mod selection;
 pub mod served;
+mod sharing;
 pub mod stages;
 pub mod undeployed_changes;
 

@@ -1,7 +1,7 @@
 //! Deletes the deployments that this stack made.
 
 use super::marker::{is_restored, marker, protects};
-use super::stages;
+use super::sharing;
 use crate::api_gateway::change::{self, await_automatic_deployments};
 use crate::api_gateway::{self, ApiTarget, Protocol, deployments};
 use crate::aws::{Class, optional};
@@ -48,7 +48,7 @@ pub(super) async fn remove_unserved(
     let is_ours = |description: &str| {
         protects(description, &mark).is_some() || is_restored(description, &mark)
     };
-    let kept = stages::needed_elsewhere(cx, target).await?;
+    let kept = sharing::needed_elsewhere(cx, target).await?;
     for found in deployments(cx, target.api()).await? {
         if is_ours(&found.description) && !is_served(&found.id) && !kept.contains(&found.id) {
             remove(cx, id, target, &found.id).await?;

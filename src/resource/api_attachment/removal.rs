@@ -7,7 +7,7 @@ use super::actual::Actual;
 use super::deployments::{is_of_closing, replaced};
 use super::marker::{protects, restores};
 use super::own_deployments::remove;
-use super::{stages, undeployed_changes};
+use super::{sharing, undeployed_changes};
 use crate::api_gateway::change::{deploy, move_stage};
 use crate::api_gateway::{self, Deployment, Method, Protocol, deployments};
 use crate::resource::{Context, ResourceError};
@@ -119,7 +119,7 @@ pub(super) async fn restore_stage(
             deploy(cx, target, actual.stage.as_ref(), &description).await?
         }
     };
-    let kept = stages::needed_elsewhere(cx, target).await?;
+    let kept = sharing::needed_elsewhere(cx, target).await?;
     for found in all.iter().filter(|found| {
         is_removed(actual, keep_protected, &found.id, &found.description)
             && !kept.contains(&found.id)

@@ -10,7 +10,7 @@ use super::own_deployments::remove_unserved;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
 use super::removal::restore_stage;
 use super::restored::{self, same_guard};
-use super::{automatic, missing_record, responses, stages};
+use super::{automatic, missing_record, responses, sharing, stages};
 use crate::api_gateway::change::restore_method;
 use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::aws::optional;
@@ -46,7 +46,7 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
             ..head.clone()
         };
         record::write_head(cx, &actual.target, &closing).await?;
-        stages::note_closing(cx, &actual.target).await?;
+        sharing::note_closing(cx, &actual.target).await?;
     }
     let reopened = actual.closed().filter(|_| !cx.options().keep_protected);
     let given: Vec<_> = actual
