@@ -134,7 +134,9 @@ async fn meant(
     let authorizer = cx
         .known_output(&LogicalId::new(Kind::ApiAuthorizer, "main"))
         .map(|output| output.physical_id);
-    let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let records = record::all(cx).await?;
+    let record = records.get(target).cloned().unwrap_or_default();
+    let record = record.of_all_stages(target, &records);
     let ours = authorizer.as_deref();
     let sorted = preflight::methods((&session.config, target), &all, ours, &elsewhere, &record);
     let mut meant = expected(&all, |method| sorted.wanted.contains(method));

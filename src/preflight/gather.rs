@@ -567,6 +567,7 @@ async fn of_methods(
     for (target, _) in stages {
         let elsewhere = other_stacks::elsewhere(cx, target).await?;
         let record = records.get(*target).cloned().unwrap_or_default();
+        let record = record.of_all_stages(target, &records);
         let mut methods = rules::methods(
             (config, target),
             &all,

@@ -59,15 +59,14 @@ pub(crate) fn tidy(aws: &TestAws, text: &str) -> String {
         .join("\n")
 }
 
-/// Replaces the time between these texts.
+/// Replaces each time between these texts.
 fn with_time(text: &str, begin: &str, end: &str, shown: &str) -> String {
-    let Some((head, tail)) = text.split_once(begin) else {
-        return text.to_owned();
-    };
-    match tail.split_once(end) {
+    let mut parts = text.split(begin);
+    let head = parts.next().unwrap_or_default().to_owned();
+    parts.fold(head, |head, tail| match tail.split_once(end) {
         Some((_, rest)) => format!("{head}{begin}{shown}{end}{rest}"),
-        None => text.to_owned(),
-    }
+        None => format!("{head}{begin}{tail}"),
+    })
 }
 
 /// Shortens every EC2 ID with this prefix.

@@ -444,3 +444,200 @@ fn a_list_of_a_rest_api_grows_and_shrinks() {
     rest_api::workplace(&aws, &of_rest("prod")).succeed(&DOWN);
     assert_same(&before, &aws.account());
 }
+
+/// What the owner of a method changes later is recorded for every stage, so that the last one of them restores it.
+#[test]
+fn a_later_original_state_is_recorded_for_every_stage() {
+    let (aws, id) = rest();
+    let with = |stages: &str| {
+        format!("api: {{name: orders-api, stage: {stages}, protect: [\"GET /orders\"]}}")
+    };
+    for (last, order) in [("dev", "[prod, dev]"), ("prod", "[dev, prod]")] {
+        let aws = aws.fork();
+        rest_api::workplace(&aws, &with(order)).succeed(&["up", "--yes"]);
+        // Its owner closes it; the name in `api.protect` says that the stack takes it all the same.
+        let closed = [("/authorizationType", "AWS_IAM")];
+        rest_api::change(&aws, &id, "GET", "/orders", &closed);
+        rest_api::workplace(&aws, &with(order)).succeed(&["up", "--yes"]);
+        let ours = rest_api::draft(&aws.account(), &id)["GET /orders"].clone();
+        assert!(ours.starts_with("CUSTOM threescale"), "{ours}");
+        let whole = aws.fork();
+        rest_api::workplace(&aws, &with(last)).succeed(&["up", "--yes"]);
+        for (aws, when) in [(aws, "one stage left"), (whole, "both stages")] {
+            rest_api::workplace(&aws, &with(last)).succeed(&DOWN);
+            let draft = rest_api::draft(&aws.account(), &id);
+            assert_eq!(draft["GET /orders"], "AWS_IAM", "{order}, {when}");
+        }
+    }
+}
+
+/// A stage that others have deleted does not keep the other one from being restored in one moment, or from being configured alone.
+#[test]
+fn a_stage_that_others_delete_does_not_matter() {
+    let mut seed = rich("prod", true);
+    seed["stages"] = json!([{"name": "prod", "auto_deploy": true}, {"name": "dev"}]);
+    let aws = account(&seed);
+    workplace(&aws, "[dev, prod]").succeed(&["up", "--yes"]);
+    let dev = json!({"ApiId": id(&aws.account()), "StageName": "dev"});
+    aws.call("apigatewayv2", "DeleteStage", dev);
+    let alone = aws.fork();
+    watch_stages(&aws, &["prod"]);
+    workplace(&aws, "prod").succeed(&DOWN);
+    assert_each_unmixed(&aws, &["prod"], 8, "down");
+    let open = served(&aws.account(), "prod");
+    assert!(open.values().all(|kind| kind != OURS), "{open:?}");
+    assert_eq!(open["GET /orders"], "NONE");
+
+    let both = workplace(&alone, "[dev, prod]").run(&["up", "--yes"]);
+    assert_eq!(both.code, Some(4), "{}", both.stderr);
+    let here = workplace(&alone, "prod");
+    here.succeed(&["up", "--yes"]);
+    assert_eq!(served(&alone.account(), "prod")["GET /orders"], OURS);
+    let plan = here.run(&["plan", "--exit-code"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+    here.succeed(&DOWN);
+    assert_eq!(served(&alone.account(), "prod"), open);
+}
+
+/// A run that takes a stage out of the list keeps the deployment to which the other stage can be moved back.
+#[test]
+fn a_shrinking_list_keeps_the_deployment_to_go_back_to() {
+    let (aws, id) = rest();
+    rest_api::workplace(&aws, &of_rest("[prod, dev]")).succeed(&["up", "--yes"]);
+    let deployment = || rest_api::stage_of(&aws.account(), &id, "prod")["deploymentId"].clone();
+    let before = deployment();
+    let only = "api: {name: orders-api, stage: prod, protect: [\"GET /orders\"]}";
+    let here = rest_api::workplace(&aws, only);
+    here.succeed(&["up", "--yes"]);
+    assert_ne!(deployment(), before);
+    let to = before.as_str().expect("an id");
+    here.succeed(&["rollback", "--to", to]);
+    assert_eq!(deployment(), before);
+}
+
+/// A changed gateway response is known to every stage, so that the last one restores it.
+#[test]
+fn a_changed_gateway_response_is_recorded_for_every_stage() {
+    let (aws, _) = rest();
+    let before = aws.account();
+    for (order, last) in [("[prod, dev]", "dev"), ("[dev, prod]", "prod")] {
+        let aws = aws.fork();
+        rest_api::workplace(&aws, &of_rest(order)).succeed(&["up", "--yes"]);
+        let limits = |stages: &str| {
+            format!(
+                "api: {{name: orders-api, stage: {stages}, except: [\"GET /health\"], responses: {{limits: 429}}}}"
+            )
+        };
+        rest_api::workplace(&aws, &limits(order)).succeed(&["up", "--yes"]);
+        let none = |stages: &str| {
+            format!(
+                "api: {{name: orders-api, stage: {stages}, except: [\"GET /health\"], responses: false}}"
+            )
+        };
+        let off = aws.fork();
+        let here = rest_api::workplace(&off, &none(order));
+        here.succeed(&["up", "--yes"]);
+        let plan = here.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(0), "{order}: {}", plan.stdout);
+        here.succeed(&DOWN);
+        assert_same(&before, &off.account());
+        rest_api::workplace(&aws, &limits(last)).succeed(&["up", "--yes"]);
+        rest_api::workplace(&aws, &limits(last)).succeed(&DOWN);
+        assert_same(&before, &aws.account());
+    }
+}
+
+/// `down --keep-protected` that is killed between two stages is reverted by the next `down`, and by the next `up`.
+#[test]
+fn a_killed_down_that_keeps_methods_closed_is_reverted() {
+    let (aws, id) = rest();
+    let before = aws.account();
+    let here = rest_api::workplace(&aws, &of_rest("[prod, dev]"));
+    here.succeed(&["up", "--yes"]);
+    let closing = ["down", "--yes", "--stack", "orders", "--keep-protected"];
+    let mut states = killed_after_each(&aws, &here, &closing, "apigateway");
+    // After the last one, only the rest of the stack is left.
+    states.truncate(states.len().saturating_sub(2));
+    each(states, |nth, killed| {
+        let when = format!("killed after {nth}, {}", killed.after);
+        let up = killed.aws.fork();
+        let here = rest_api::workplace(&up, &of_rest("[prod, dev]"));
+        here.succeed(&["up", "--yes"]);
+        for stage in ["prod", "dev"] {
+            let served = rest_api::served(&up.account(), &id, stage);
+            assert!(
+                served["GET /orders"].starts_with("CUSTOM threescale"),
+                "{when}: {served:?}"
+            );
+        }
+        here.succeed(&DOWN);
+        assert_same(&before, &up.account());
+        rest_api::workplace(&killed.aws, &of_rest("prod")).succeed(&DOWN);
+        assert_same(&before, &killed.aws.account());
+    });
+}
+
+/// A refused change stays off the stage until a whole `up` has verified it.
+#[test]
+fn a_run_for_the_authorizer_alone_does_not_deploy_a_refused_draft() {
+    let aws = http();
+    let stages = list(&names());
+    let narrow = workplace(&aws, &stages);
+    narrow.edit("except: [\"GET /health\"]", "protect: [\"GET /orders\"]");
+    narrow.succeed(&["up", "--yes"]);
+    let former = names().map(|stage| served(&aws.account(), stage));
+    aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let wide = workplace(&aws, &stages);
+    let up = wide.run(&["up", "--yes", "--settle", "0s"]);
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    aws.post("config", &json!({"outcomes": {"authorizer": null}}));
+    wide.write("bootstrap.zip", &crate::support::artifact(1));
+    wide.run(&["up", "--yes", "--only", "authorizer"]);
+    assert_eq!(names().map(|stage| served(&aws.account(), stage)), former);
+    wide.succeed(&["up", "--yes"]);
+    for (stage, auto_deploy) in STAGES {
+        assert_eq!(served(&aws.account(), stage)["POST /orders"], OURS);
+        assert_eq!(
+            stage_of(&aws.account(), stage)["AutoDeploy"] == true,
+            auto_deploy
+        );
+    }
+}
+
+/// A new stage that fails its verification does not leave the other one frozen.
+#[test]
+fn a_new_stage_that_fails_leaves_the_others_as_they_were() {
+    let mut seed = rich("prod", true);
+    seed["stages"] = json!([{"name": "prod", "auto_deploy": true}, {"name": "dev"}]);
+    let aws = account(&seed);
+    let before = aws.account();
+    workplace(&aws, "prod").succeed(&["up", "--yes"]);
+    aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let up = workplace(&aws, "[prod, dev]").run(&["up", "--yes", "--settle", "0s"]);
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    assert_mentions(&up, &["stage dev is rolled back to deployment"]);
+    let now = aws.account();
+    assert_eq!(served(&now, "prod")["GET /orders"], OURS);
+    assert!(stage_of(&now, "prod")["AutoDeploy"] == true);
+    assert_eq!(served(&now, "dev"), served(&before, "dev"));
+}
+
+/// A method that another stack protects in one of the stages is refused by the name of that stage.
+#[test]
+fn another_stack_on_one_of_the_stages_is_named() {
+    let (aws, _) = rest();
+    let other = rest_api::workplace(&aws, "api: {name: orders-api, stage: dev}");
+    other.edit(
+        "stack: orders",
+        "stack: partners\nnetwork: {cidr: 10.43.0.0/16}",
+    );
+    other.succeed(&["up", "--yes"]);
+    let before = aws.account();
+    for order in ["[prod, dev]", "[dev, prod]"] {
+        let both = format!("api: {{name: orders-api, stage: {order}}}");
+        let up = rest_api::workplace(&aws, &both).run(&["up", "--yes"]);
+        assert_eq!(up.code, Some(4), "{order}: {}", up.stderr);
+        assert_mentions(&up, &["no method of API", ", stage dev,"]);
+        assert_same(&before, &aws.account());
+    }
+}

@@ -29,6 +29,8 @@ pub struct Actual {
     pub(super) methods: Vec<Method>,
     /// Whether the API exists.
     pub(super) exists: bool,
+    /// Whether the run attaches the stack to other stages, too.
+    pub(super) is_one_of_several: bool,
     pub(super) stage: Option<Stage>,
     /// The authorizer settings in a deployment that another user published; the description of this
     /// stack's deployments contains them.
@@ -143,6 +145,7 @@ impl Actual {
             unrecorded: of_other_stages,
             unknown: Vec::new(),
             exists: methods.is_some(),
+            is_one_of_several: cx.stages().len() > 1,
             methods: methods.map(|methods| methods.to_vec()).unwrap_or_default(),
             stage,
             asking,
@@ -237,6 +240,11 @@ impl Actual {
         })
     }
 
+    /// Whether an interrupted `down --keep-protected` has closed this method, which was open before this stack.
+    pub(super) fn is_closed(&self, now: &Method) -> bool {
+        self.record.is_closing() && record::was_closed(self.before(now), now)
+    }
+
     /// The desired state of a method after this stack is removed.
     pub(super) fn restored(&self, before: &Method) -> Method {
         restored::restored_or_closed(before, &self.authorizers)
@@ -248,7 +256,7 @@ impl Actual {
     pub(super) fn is_to_be_recorded(&self, now: &Method) -> bool {
         self.before(now).is_none_or(|before| {
             !other_stacks::is_lent(now, &self.elsewhere)
-                && !self.record.is_closed(now)
+                && !self.is_closed(now)
                 && restored::is_changed(now, before, &self.authorizers)
         })
     }
@@ -274,7 +282,7 @@ impl Actual {
     /// The original and current states of the methods that an interrupted `down --keep-protected` has
     /// closed.
     pub(super) fn closed(&self) -> impl Iterator<Item = (&Method, &Method)> {
-        let closed = self.methods.iter().filter(|now| self.record.is_closed(now));
+        let closed = self.methods.iter().filter(|now| self.is_closed(now));
         closed.filter_map(|now| Some((self.before(now)?, now)))
     }
 
@@ -320,6 +328,7 @@ impl Actual {
             unknown: Vec::new(),
             methods: Vec::new(),
             exists: true,
+            is_one_of_several: false,
             stage: None,
             asking: None,
             served_by_others: BTreeSet::new(),

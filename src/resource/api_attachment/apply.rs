@@ -448,11 +448,6 @@ impl ApiAttachment {
                 api_gateway::rest::responses::set(cx, &self.api.id, kind, taken.before.as_ref())
                     .await?;
             }
-            for (other, record) in &sharing {
-                if record.responses.contains_key(kind) {
-                    record::remove_response(cx, other, kind).await?;
-                }
-            }
             if record.contains_key(kind) {
                 record::remove_response(cx, &self.api, kind).await?;
             }

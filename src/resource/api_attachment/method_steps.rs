@@ -88,7 +88,7 @@ pub(super) fn method_steps<'a>(actual: &'a Actual, wanted: &Wanted) -> Attachmen
         .filter(|method| {
             actual.is_taken(method)
                 || is_lent(method)
-                || actual.record.is_closed(method)
+                || actual.is_closed(method)
                 || selection::is_free(method, &wanted.protect)
         })
         .filter(|method| is_wanted(method))
@@ -128,6 +128,11 @@ pub(super) fn method_steps<'a>(actual: &'a Actual, wanted: &Wanted) -> Attachmen
         &actual.taken_responses(),
         &actual.shared_responses,
     );
+    if actual.is_one_of_several {
+        // The others restore what they have recorded themselves.
+        let own = &actual.record.responses;
+        responses.restore.retain(|kind| own.contains_key(kind));
+    }
     // What the stage serves decides. For a deployment that another user published later, only the draft
     // shows it.
     let answers = responses.restore.is_empty()

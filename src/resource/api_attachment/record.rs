@@ -120,16 +120,32 @@ impl Record {
 
     /// Whether such a run has closed this method, which was open before this stack.
     pub fn is_closed(&self, now: &Method) -> bool {
-        let before = self.method(&now.path, &now.method);
-        self.is_closing()
-            && now.authorization == CLOSED
-            && before.is_some_and(|before| before.authorization == AuthorizationType::None)
+        self.is_closing() && was_closed(self.method(&now.path, &now.method), now)
+    }
+
+    /// The same record with the methods that only the records of other stages of the API have: an interrupted run has restored
+    /// this stage, and not yet those.
+    #[must_use]
+    pub fn of_all_stages(mut self, target: &ApiTarget, all: &BTreeMap<ApiTarget, Record>) -> Self {
+        let others = all.iter().filter(|(other, _)| other.api() == target.api());
+        for (index, (_, other)) in others.enumerate() {
+            let missing = |method: &&Method| self.method(&method.path, &method.method).is_none();
+            let more: Vec<_> = other.methods().filter(missing).cloned().collect();
+            self.chunks.insert(format!("{METHODS}of-{index}"), more);
+        }
+        self
     }
 
     /// Every recorded method; if a method has two records, the first one counts.
     pub fn methods(&self) -> impl Iterator<Item = &Method> {
         self.chunks.values().flatten()
     }
+}
+
+/// Whether a method that was open is closed now.
+pub(super) fn was_closed(before: Option<&Method>, now: &Method) -> bool {
+    let was_open = before.is_some_and(|before| before.authorization == AuthorizationType::None);
+    now.authorization == CLOSED && was_open
 }
 
 /// How many of the written responses are remembered, so that a response is recognized as this

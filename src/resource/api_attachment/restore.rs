@@ -130,7 +130,7 @@ fn tell_changed(cx: &Context, actual: &Actual, before: &Method) {
         return;
     };
     let as_before = same_guard(now, &actual.restored(before));
-    if !actual.is_taken(now) && !as_before && !actual.record.is_closed(now) {
+    if !actual.is_taken(now) && !as_before && !actual.is_closed(now) {
         let text = format!(
             "{} was changed by another user since and stays unchanged",
             now.label()
