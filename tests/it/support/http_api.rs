@@ -135,9 +135,6 @@ pub fn watch(aws: &TestAws, stage: &str) {
     watch_stages(aws, &[stage]);
 }
 
-/// The number of requests to each stage.
-const WATCHED: usize = 5;
-
 /// The same requests to several stages.
 pub fn watch_stages(aws: &TestAws, stages: &[&str]) {
     let id = id(&aws.account());
@@ -148,14 +145,13 @@ pub fn watch_stages(aws: &TestAws, stages: &[&str]) {
         };
         let request =
             |method: &str, path: &str| json!({"method": method, "path": format!("{place}{path}")});
-        let requests: [_; WATCHED] = [
+        [
             request("GET", "/orders"),
             request("POST", "/orders"),
             request("GET", "/orders/7"),
             request("DELETE", "/files/a/b"),
             request("GET", "/elsewhere"),
-        ];
-        requests
+        ]
     });
     let requests: Vec<_> = requests.collect();
     aws.post("config", &json!({"watch": requests}));
@@ -185,8 +181,9 @@ pub fn assert_each_unmixed(aws: &TestAws, stages: &[&str], at_least: usize, when
     let watched = watched(aws);
     assert!(watched.len() >= at_least, "{when}: {watched:?}");
     for (operation, statuses) in &watched {
-        assert_eq!(statuses.len(), WATCHED * stages.len());
-        for (stage, statuses) in stages.iter().zip(statuses.chunks(WATCHED)) {
+        assert!(statuses.len().is_multiple_of(stages.len()), "{statuses:?}");
+        let of_stage = statuses.chunks((statuses.len() / stages.len()).max(1));
+        for (stage, statuses) in stages.iter().zip(of_stage) {
             let is = |wanted: u64| statuses.iter().all(|status| *status == wanted);
             // Without an identity source, as in the mode observe, the authorizer refuses.
             assert!(
