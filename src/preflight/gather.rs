@@ -7,7 +7,8 @@ use super::findings::{ChangedMethod, Findings};
 use super::meant::other_stage;
 use super::subject::Subject;
 use super::{
-    access, encryption, kinds, mode, own_network, own_route, required_tags, rules, topic, ways,
+    access, api_rules, encryption, kinds, mode, own_network, own_route, required_tags, rules,
+    topic, ways,
 };
 use crate::action::Action;
 use crate::api_gateway::rest::definition::POLICY;
@@ -125,7 +126,7 @@ async fn of_stage(cx: &Context, api: &ApiTarget, stage: Option<&Stage>, findings
     }
     let failure = stage.and_then(|stage| automatic::failure(api, stage));
     findings.notices.extend(failure);
-    findings.block(Code::CanaryActive, rules::canary(api, stage));
+    findings.block(Code::CanaryActive, api_rules::canary(api, stage));
 }
 
 /// Says that the stage does not exist, and which one was probably meant.
@@ -568,7 +569,7 @@ async fn of_methods(
         let elsewhere = other_stacks::elsewhere(cx, target).await?;
         let record = records.get(*target).cloned().unwrap_or_default();
         let record = record.of_all_stages(target, &records);
-        let mut methods = rules::methods(
+        let mut methods = api_rules::methods(
             (config, target),
             &all,
             authorizer.as_deref(),
@@ -576,7 +577,7 @@ async fn of_methods(
             &record,
         );
         let mode = config.authorizer.mode;
-        let preflights = rules::preflights(mode, &methods.wanted, &all, api.protocol);
+        let preflights = api_rules::preflights(mode, &methods.wanted, &all, api.protocol);
         methods.notices.extend(preflights);
         if methods.wanted.is_empty() {
             let why: String = methods
@@ -600,10 +601,10 @@ async fn of_methods(
     }
     let (methods, more) = match sorted.split_first() {
         Some((first, more)) => (first.clone(), more),
-        None => (rules::Methods::default(), &[][..]),
+        None => (api_rules::Methods::default(), &[][..]),
     };
     let authorizers = api_gateway::authorizers(cx, api.api()).await?;
-    let full = rules::authorizers(api, &authorizers, &all, &facts.names.api_authorizer());
+    let full = api_rules::authorizers(api, &authorizers, &all, &facts.names.api_authorizer());
     findings.block(Code::QuotaExceeded, full);
     let observes = config.authorizer.mode == Mode::Observe;
     let mut targets = BTreeMap::new();
@@ -632,27 +633,27 @@ async fn of_methods(
     findings
         .notices
         .extend(unrecorded.iter().map(Unrecorded::notice));
-    let (blockers, notices) = rules::patterns(config, &all, api.protocol);
+    let (blockers, notices) = api_rules::patterns(config, &all, api.protocol);
     findings.block(Code::MethodUnknown, blockers);
     findings.notices.extend(notices);
     findings
         .notices
-        .extend(rules::usage_key(config, subject.api, &methods.wanted));
+        .extend(api_rules::usage_key(config, subject.api, &methods.wanted));
     if !plan.is_empty() {
-        findings.notices.extend(rules::maker(subject.api));
+        findings.notices.extend(api_rules::maker(subject.api));
         let answers = responses::look(cx, api, &config.api.responses).await?;
         let limits = config.api.responses.limits;
         let has_policy = subject.api.settings.contains_key(POLICY);
         findings
             .notices
-            .extend(rules::responses(&answers, &all, limits, has_policy));
+            .extend(api_rules::responses(&answers, &all, limits, has_policy));
         let written = answers.write.iter().map(|kind| {
             let texts = responses::told(kind, limits);
             format!("gateway response {kind} -> {texts}")
         });
         findings.attaches.extend(written);
         if plan.items.iter().any(deploys) {
-            let blocker = answers.other_limits.as_deref().map(rules::other_limits);
+            let blocker = answers.other_limits.as_deref().map(api_rules::other_limits);
             findings.block(Code::LimitsConflict, blocker);
         }
     }
@@ -711,7 +712,7 @@ async fn of_draft(
     let api = &subject.facts.api;
     if api.protocol == Protocol::Rest {
         let draft = optional(api_gateway::rest::methods::draft(cx, &api.id).await)?;
-        let blocker = draft.as_deref().and_then(rules::without_integration);
+        let blocker = draft.as_deref().and_then(api_rules::without_integration);
         findings.block(Code::MethodIncomplete, blocker);
         return Ok(());
     }
@@ -751,7 +752,7 @@ async fn of_deployment(
         served.and_then(|served| served.get(&key)) == Some(&before.authorization)
     });
     ours.extend(unchanged.map(Method::key));
-    findings.notices.extend(rules::held(&held, &api.stage));
+    findings.notices.extend(api_rules::held(&held, &api.stage));
     let wanted = &subject.config.api.responses;
     let edits = undeployed_changes::look(cx, subject.api, api, ours, wanted).await?;
     for edit in unlisted.into_iter().chain(edits) {

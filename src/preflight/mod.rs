@@ -1,6 +1,7 @@
 //! What would make a plan fail, and what it means for the API: [`gather`] reads the account, the rules decide.
 
 mod access;
+mod api_rules;
 mod changed_methods;
 pub mod doctor;
 mod encryption;
@@ -23,14 +24,14 @@ mod topic;
 mod trust;
 mod ways;
 
+pub use self::api_rules::{
+    Methods, authorizers, canary, held, maker, methods, patterns, responses,
+};
 pub use self::findings::{ChangedMethod, Findings, MethodChanges, Verdict};
 pub use self::gather::{gather, missing_stage, strangers};
 pub use self::kinds::unsupported;
 pub use self::meant::{other_api, other_stage};
 pub use self::own_vpc::own_vpc;
 pub use self::rights::{Simulated, rights, rights_of_new};
-pub use self::rules::{
-    Methods, authorizers, canary, choose_api, concurrency, engine_support, held, maker, methods,
-    patterns, quotas, responses, unmanaged, zones,
-};
+pub use self::rules::{choose_api, concurrency, engine_support, quotas, unmanaged, zones};
 pub use self::subject::Subject;

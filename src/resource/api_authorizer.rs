@@ -110,7 +110,7 @@ impl ResourceKind for ApiAuthorizers {
         if let Some(api) = cx.api().filter(|api| !records.contains_key(*api)) {
             targets.push(api.clone());
         }
-        // The stages of a run share the authorizer, so the first one stands for the others.
+        // The stages of a run share the authorizer, so that of the first one counts.
         targets.retain(|target| cx.api() == Some(target) || !cx.stages().contains(target));
         // Without a record, the stage is not known. It does not matter for the authorizer.
         let lost = function_permission::unrecorded_apis(cx).await?;
