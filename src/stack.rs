@@ -284,8 +284,8 @@ pub fn handover(
         }));
     }
     nodes.push(Arc::new(ApiAuthorizer {
-        api: target.clone(),
-        more: Vec::new(),
+        api: facts.api.clone(),
+        more: facts.more_stages.clone(),
         asks: standing.asks.clone(),
         after: vec![id(Kind::FunctionAlias, "authorizer")],
         proof: Arc::clone(&proof),

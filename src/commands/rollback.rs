@@ -201,9 +201,19 @@ async fn move_stages(
     let mut stages = Vec::new();
     let mut stuck = Vec::new();
     for target in targets {
-        exclude(cx, target, api_locks).await?;
-        let outcome = roll_back(cx, target, way).await?;
         let (api, stage) = (&target.id, &target.stage);
+        let outcome = async {
+            exclude(cx, target, api_locks).await?;
+            Ok::<_, Error>(roll_back(cx, target, way).await?)
+        };
+        let outcome = match outcome.await {
+            // The other stages can be moved all the same.
+            Err(error) if targets.len() > 1 => {
+                stuck.push(format!("stage {stage} of API {api}: {error}"));
+                continue;
+            }
+            outcome => outcome?,
+        };
         let (moved, from, to, text) = match outcome {
             RolledBack::Moved { from, to } => {
                 let text = format!(

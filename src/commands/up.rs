@@ -466,14 +466,15 @@ async fn finish(
         }
     }
     let (again, failure) = thaw(session, &cx, args.only.is_none()).await?;
-    if let Some(failure) = failure {
-        return Ok(failed_deployment(&cx, failure));
-    }
+    let mut status = ExitStatus::Done;
     if !args.no_verify && !again.is_empty() {
-        let status = verify(session, &cx.fresh(), args, signals, again, baseline).await?;
-        if status != ExitStatus::Done {
-            return Ok(status);
-        }
+        status = verify(session, &cx.fresh(), args, signals, again, baseline).await?;
+    }
+    if let Some(failure) = failure {
+        status = failed_deployment(&cx, failure);
+    }
+    if status != ExitStatus::Done {
+        return Ok(status);
     }
     handover::leave_api(&cx, target).await;
     if args.only.is_some() || !is_in_transition(session, &cx).await? {

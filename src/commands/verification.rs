@@ -89,7 +89,7 @@ pub(super) async fn verify(
         }
         return Ok(status);
     }
-    let back = go_back(session, cx, &found).await;
+    let back = go_back(session, cx, &found, args.only.is_none()).await;
     let text = format!(
         "the API does not behave as expected after the change: {}; {}",
         shortened(&worst),
@@ -100,7 +100,13 @@ pub(super) async fn verify(
 }
 
 /// Undoes what did not pass verification: new deployments, a new version, or both. Returns the results as sentences.
-async fn go_back(session: &Session, cx: &Context, found: &[UnverifiedStage]) -> Vec<String> {
+/// `is_complete`: the run has brought the draft to the configured state.
+async fn go_back(
+    session: &Session,
+    cx: &Context,
+    found: &[UnverifiedStage],
+    is_complete: bool,
+) -> Vec<String> {
     let mut told = Vec::new();
     let mut is_moved = false;
     // The stages first: a version that serves both deployments stays in place during the move.
@@ -110,7 +116,7 @@ async fn go_back(session: &Session, cx: &Context, found: &[UnverifiedStage]) -> 
         told.push(moved_back(&target.stage, moved));
     }
     if is_moved {
-        told.extend(thaw_others(session, cx, found).await);
+        told.extend(thaw_others(session, cx, found, is_complete).await);
         match withdraw(cx, &session.facts.api).await {
             Ok(true) => told.push(
                 "the routes are restored, and automatic deployment is on again, without the authorizer"
@@ -128,7 +134,12 @@ async fn go_back(session: &Session, cx: &Context, found: &[UnverifiedStage]) -> 
 
 /// Turns automatic deployment on again for the stages that the run has frozen and not moved: they serve what the draft has. Returns
 /// what failed.
-async fn thaw_others(session: &Session, cx: &Context, found: &[UnverifiedStage]) -> Option<String> {
+async fn thaw_others(
+    session: &Session,
+    cx: &Context,
+    found: &[UnverifiedStage],
+    is_complete: bool,
+) -> Option<String> {
     let cx = cx.fresh();
     let is_moved = |target: &ApiTarget| {
         let mut moved = found.iter().filter(|(_, found)| found.is_new_deployment);
@@ -136,7 +147,7 @@ async fn thaw_others(session: &Session, cx: &Context, found: &[UnverifiedStage])
     };
     for target in session.facts.stages().filter(|target| !is_moved(target)) {
         let thawed = async {
-            if stages::serves_frozen(&cx, target, true).await? {
+            if stages::serves_frozen(&cx, target, is_complete).await? {
                 automatic::thaw(&cx, target, |uri| api_authorizer::is_ours(&cx, uri)).await?;
             }
             Ok::<_, ResourceError>(())

@@ -76,11 +76,9 @@ pub async fn identify(
     cx: &Context,
     target: &ApiTarget,
 ) -> Result<LogicalId, ResourceError> {
-    let first = match cx.api() {
-        Some(first) => Some(first.clone()),
-        None => record::targets(cx).await?.into_iter().next(),
-    };
-    Ok(LogicalId::new(kind, attached_name(first.as_ref(), target)))
+    let recorded = || async { Ok(record::targets(cx).await?.into_iter().next()) };
+    let first = cx.first_stage(recorded).await?;
+    Ok(LogicalId::new(kind, attached_name(first, target)))
 }
 
 /// The name in such an id. `first`: the first stage.

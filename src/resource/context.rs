@@ -88,6 +88,8 @@ impl RunOptions {
 struct Shared {
     user_tags: BTreeMap<String, String>,
     stages: Vec<ApiTarget>,
+    /// The first stage that the stack had at the beginning of a run that knows no API.
+    first_stage: tokio::sync::OnceCell<Option<ApiTarget>>,
     api_turn: Arc<tokio::sync::Mutex<()>>,
     outputs: Mutex<BTreeMap<LogicalId, Output>>,
     sink: Sink,
@@ -118,6 +120,7 @@ impl Context {
         let shared = Shared {
             user_tags,
             stages,
+            first_stage: tokio::sync::OnceCell::new(),
             api_turn: Arc::default(),
             outputs: Mutex::default(),
             sink,
@@ -228,6 +231,25 @@ impl Context {
     /// The stages to attach to, all of one API.
     pub fn stages(&self) -> &[ApiTarget] {
         &self.shared.stages
+    }
+
+    /// The first stage of the run. If it knows no API, the one that `find` has found first: it stays the same while records are
+    /// deleted.
+    ///
+    /// # Errors
+    /// Those of `find`.
+    pub async fn first_stage<F>(
+        &self,
+        find: impl FnOnce() -> F,
+    ) -> Result<Option<&ApiTarget>, ResourceError>
+    where
+        F: Future<Output = Result<Option<ApiTarget>, ResourceError>>,
+    {
+        if let Some(api) = self.api() {
+            return Ok(Some(api));
+        }
+        let first = self.shared.first_stage.get_or_try_init(find).await?;
+        Ok(first.as_ref())
     }
 
     /// The stage to attach to that replaces `former`: another one of the same API. `None` if the run attaches to `former`, too.

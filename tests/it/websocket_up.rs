@@ -334,3 +334,24 @@ fn status_shows_that_a_rollback_opened_the_stage() {
         assert_eq!(rows[0]["fault"], Value::from("open"), "{rows}");
     }
 }
+
+/// A change of what the authorizer asks for is deployed and verified by the run that makes it, whether the stage deploys
+/// automatically or not.
+#[test]
+fn changed_settings_take_effect_with_the_run_that_makes_them() {
+    for auto_deploy in [true, false] {
+        let aws = chat((true, auto_deploy));
+        let observing = workplace(&aws);
+        observing.edit("authorizer: {", "authorizer: {mode: observe, ");
+        observing.succeed(&UP);
+        let here = workplace(&aws);
+        here.succeed(&UP);
+        assert_eq!(handshakes(&aws), PROTECTED, "automatic: {auto_deploy}");
+        let plan = here.run(&["plan", "--exit-code"]);
+        assert_eq!(plan.code, Some(0), "{auto_deploy}: {}", plan.stdout);
+        let stage = stage_of(&aws.account(), "prod")["AutoDeploy"] == true;
+        assert_eq!(stage, auto_deploy);
+        here.succeed(&DOWN);
+        assert_eq!(handshakes(&aws), OPEN);
+    }
+}

@@ -119,11 +119,25 @@ impl Actual {
             false => None,
         };
         let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
-        let asking = export.as_ref().and_then(|export| {
+        let uri_of_alias = api_authorizer::uri(cx);
+        let exported = export.as_ref().and_then(|export| {
             let (uri, asking) = export.authorizers.iter().find(|(uri, _)| is_ours(uri))?;
             Some(ExportedAuthorizer {
-                alias: Some(*uri == api_authorizer::uri(cx)),
+                alias: Some(*uri == uri_of_alias),
                 ..asking.clone()
+            })
+        });
+        // A WebSocket API has no export, and automatic deployment publishes the draft.
+        let is_published = stage.as_ref().is_some_and(|stage| {
+            target.protocol == Protocol::WebSocket && stage.deploys_automatically
+        });
+        let drafted = authorizer.filter(|_| others_serve_us && is_published);
+        let asking = exported.or_else(|| {
+            drafted.map(|found| ExportedAuthorizer {
+                identity_source: Some(found.identity_source.clone()),
+                ttl: Some(found.ttl),
+                alias: Some(found.uri == uri_of_alias),
+                payload_format: None,
             })
         });
         let served = export.iter().flat_map(|export| &export.methods);

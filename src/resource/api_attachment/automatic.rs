@@ -140,6 +140,8 @@ pub(super) async fn freeze(
     let frozen = AttachmentState {
         frozen: true,
         frozen_with_ours: serves_ours,
+        // Others have turned it on since a former run froze it, which has deployed the draft.
+        unverified: head.unverified || head.frozen,
         ..head.clone()
     };
     record::write_head(cx, target, &frozen).await?;
