@@ -16,7 +16,9 @@ use crate::cancel::{CancelToken, StopReason};
 use crate::event::Event;
 use crate::id::LogicalId;
 use crate::notice::NoticeCode;
-use crate::resource::{Context, DynKind, DynResource, Live, Observed, Phase, ResourceError};
+use crate::resource::{
+    Context, DynKind, DynResource, Identity, Live, Observed, Phase, ResourceError,
+};
 
 /// The number of changes after which a resource counts as not converging. A cache of which everything changes takes 12.
 const MAX_CHANGES: usize = 16;
@@ -41,6 +43,17 @@ impl From<StopReason> for StepError {
     fn from(stop: StopReason) -> Self {
         Self::Stopped(stop)
     }
+}
+
+/// Whether `now` is what a listing shows of `deleted` after an attempt to delete it. Pure.
+fn is_rest_of(deleted: &Identity, now: &Identity) -> bool {
+    let physical_id = &now.output.physical_id;
+    if *physical_id == deleted.output.physical_id {
+        // Which of several resources has the logical id can change with each deletion in the network.
+        return now.id == deleted.id || deleted.id.kind.is_network();
+    }
+    // Of a resource that consists of several parts, only a record is left.
+    physical_id.is_empty() && now.id == deleted.id
 }
 
 /// The state of one running step.
@@ -287,11 +300,7 @@ impl<'a> StepRunner<'a> {
     }
 
     async fn delete(&mut self, kind: &dyn DynKind, found: &Live) -> Result<(), StepError> {
-        // Which of several resources has the logical id can change with each deletion in the network.
-        let is_it = |other: &Live| {
-            other.identity.output.physical_id == found.identity.output.physical_id
-                && (other.identity.id == found.identity.id || found.identity.id.kind.is_network())
-        };
+        let is_it = |other: &Live| is_rest_of(&found.identity, &other.identity);
         let mut first = Some(found);
         loop {
             self.proceed()?;
@@ -503,5 +512,44 @@ impl<'a> StepRunner<'a> {
         });
         self.cancel.sleep(wait).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::Kind;
+
+    #[test]
+    fn what_is_left_of_a_resource_is_recognized() {
+        let of = |kind, name: &str, physical_id: &str| {
+            Identity::ready(LogicalId::new(kind, name), physical_id.to_owned())
+        };
+        let authorizer = |name, physical_id| of(Kind::ApiAuthorizer, name, physical_id);
+        let subnet = |name, physical_id| of(Kind::Subnet, name, physical_id);
+        for (now, is_it) in [
+            (authorizer("main", "abc123"), true),
+            // Another deletion has deleted the authorizer that both share, and only the record is left.
+            (authorizer("main", ""), true),
+            (authorizer("main", "xyz789"), false),
+            (authorizer("other", "abc123"), false),
+            (authorizer("other", ""), false),
+        ] {
+            assert_eq!(
+                is_rest_of(&authorizer("main", "abc123"), &now),
+                is_it,
+                "{now:?}"
+            );
+        }
+        for (now, is_it) in [
+            (subnet("public-b", "subnet-1"), true),
+            (subnet("public-a", "subnet-2"), false),
+        ] {
+            assert_eq!(
+                is_rest_of(&subnet("public-a", "subnet-1"), &now),
+                is_it,
+                "{now:?}"
+            );
+        }
     }
 }

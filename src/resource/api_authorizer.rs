@@ -176,11 +176,13 @@ impl ResourceKind for ApiAuthorizers {
     }
 
     async fn delete(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+        // The stages of one API share the authorizer, and API Gateway refuses concurrent writes to an API.
+        let _turn = cx.api_turn().await;
         let has_record = !actual.target.stage.is_empty();
         if has_record {
             cx.enter_api(&actual.target).await?;
         }
-        // The stages of one API share the authorizer: if only the stage changed, it stays.
+        // If only the stage changed, the authorizer stays.
         let stays = cx.successor(&actual.target).is_some();
         if let Some(authorizer) = actual.authorizer.as_ref().filter(|_| !stays) {
             let deleted =

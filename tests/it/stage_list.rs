@@ -206,6 +206,21 @@ fn a_fault_at_each_call_changes_nothing_in_the_end() {
     });
 }
 
+/// The authorizer is deleted for each stage at the same time: API Gateway refuses one of the calls for the moment.
+#[test]
+fn a_conflict_between_the_stages_leaves_no_record() {
+    let aws = http();
+    let before = aws.account();
+    workplace(&aws, &list(&KILLED)).succeed(&["up", "--yes"]);
+    for nth in 1..=KILLED.len() {
+        let aws = aws.fork();
+        let conflict = json!([{"operation": "DeleteAuthorizer", "nth": nth, "kind": "conflict"}]);
+        aws.post("faults", &conflict);
+        workplace(&aws, &list(&KILLED)).succeed(&DOWN);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    }
+}
+
 /// If callers of one stage are affected, all stages are moved back, and deploy automatically again.
 #[test]
 fn a_failed_verification_restores_every_stage() {
