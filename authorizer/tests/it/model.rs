@@ -253,7 +253,7 @@ fn with_lost_answers_nothing_is_lost() {
 
 /// The connection ends after each request was carried out and before its answer: the request is still counted once.
 #[test]
-fn lost_answers_of_redis_are_recognised() {
+fn lost_answers_of_redis_are_recognized() {
     let world = World::patient();
     let proxy = crate::support::cut::CutProxy::start(world.redis.port);
     world
