@@ -24,6 +24,7 @@ pub mod plain;
 pub mod plan;
 pub mod refusals;
 pub mod release;
+mod retries;
 pub mod schema;
 pub mod screen;
 pub mod status;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::heading::past;
 use super::layout::row;
+use super::retries::Retries;
 use super::style::Style;
 use super::{Reporter, note};
 use crate::duration::elapsed;
@@ -25,6 +26,7 @@ pub struct Plain {
     running: BTreeMap<LogicalId, (Instant, String)>,
     last_line: Instant,
     last_progress: Option<Instant>,
+    retries: Retries,
 }
 
 impl Plain {
@@ -36,6 +38,7 @@ impl Plain {
             running: BTreeMap::new(),
             last_line: Instant::now(),
             last_progress: None,
+            retries: Retries::default(),
         }
     }
 
@@ -124,6 +127,9 @@ pub fn line(style: &Style, event: &Event) -> Option<String> {
 
 impl Reporter for Plain {
     fn event(&mut self, event: &Event) {
+        if !self.verbose && self.retries.is_repeated(event, Instant::now()) {
+            return;
+        }
         match event {
             Event::Started { id, action } => {
                 self.running

@@ -6,6 +6,7 @@ use super::Reporter;
 use super::layout::wrap;
 use super::live::Live;
 use super::plain::line;
+use super::retries::Retries;
 use super::screen;
 use super::style::Style;
 use crate::event::Event;
@@ -15,6 +16,7 @@ use crate::event::Event;
 pub struct Terminal {
     style: Style,
     live: Live,
+    retries: Retries,
 }
 
 impl Terminal {
@@ -23,6 +25,7 @@ impl Terminal {
         Self {
             style,
             live: Live::default(),
+            retries: Retries::default(),
         }
     }
 }
@@ -33,6 +36,9 @@ impl Reporter for Terminal {
         self.live.event(event, now);
         // It is in the block.
         if matches!(event, Event::Retrying { id: Some(_), .. }) {
+            return;
+        }
+        if self.retries.is_repeated(event, now) {
             return;
         }
         if let Some(text) = line(&self.style, event) {
