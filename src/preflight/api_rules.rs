@@ -337,23 +337,7 @@ pub fn responses(
 mod tests {
     use super::*;
     use crate::api_gateway::Protocol;
-
-    fn config(extra: &str) -> Config {
-        let text = format!(
-            "stack: orders\napi: {{name: orders-api, stage: prod{extra}}}\nthreescale: {{service_id: '1', service_token: t}}\n"
-        );
-        crate::config::load("test.yaml", &text, &|_| None).expect("a configuration")
-    }
-
-    fn method(path: &str, authorization: &str) -> Method {
-        Method {
-            path: path.to_owned(),
-            method: "GET".to_owned(),
-            resource_id: "r".to_owned(),
-            authorization: authorization.into(),
-            ..Method::default()
-        }
-    }
+    use crate::preflight::examples::{config, method};
 
     #[test]
     fn preflights_that_will_be_refused_are_told() {

@@ -67,18 +67,9 @@ pub fn changed_methods(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preflight::examples::method;
     use crate::resource::api_attachment::Guarded;
     use crate::resource::{Change, Output};
-
-    fn method(path: &str, authorization: &str) -> Method {
-        Method {
-            path: path.to_owned(),
-            method: "GET".to_owned(),
-            resource_id: "r".to_owned(),
-            authorization: authorization.into(),
-            ..Method::default()
-        }
-    }
 
     fn item(id: &str, action: Action, changes: Vec<Change>) -> Item {
         Item {

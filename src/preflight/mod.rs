@@ -5,6 +5,8 @@ mod api_rules;
 mod changed_methods;
 pub mod doctor;
 mod encryption;
+#[cfg(test)]
+mod examples;
 mod findings;
 mod gather;
 mod kinds;

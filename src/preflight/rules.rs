@@ -295,14 +295,8 @@ pub fn concurrency(limit: Option<i32>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::api_gateway::Protocol;
+    use crate::preflight::examples::config;
     use crate::resource::Output;
-
-    fn config(extra: &str) -> Config {
-        let text = format!(
-            "stack: orders\napi: {{name: orders-api, stage: prod{extra}}}\nthreescale: {{service_id: '1', service_token: t}}\n"
-        );
-        crate::config::load("test.yaml", &text, &|_| None).expect("a configuration")
-    }
 
     #[test]
     fn an_api_must_be_there_and_be_one() {
