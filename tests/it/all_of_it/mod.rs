@@ -6,3 +6,5 @@ mod packaged;
 mod sandbox;
 mod sandbox_access;
 mod sandbox_http;
+mod sandbox_load;
+mod sandbox_session;

@@ -1,206 +1,18 @@
 //! The sandbox: one command starts the whole system on this machine, requests pass through all of it, and nothing
 //! remains after it ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::support::sandbox::{Foreground, Home, PROGRAM, request};
+use crate::support::sandbox::{Foreground, Home, PROGRAM, reported, request, totals};
 use crate::support::{built, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use threescale_stand_in::http::{Response, Server};
-
-/// The command lines to try from docs/sandbox.md, each with the output that the document promises.
-fn readme_lines() -> Vec<(String, String)> {
-    let readme = include_str!("../../../docs/sandbox.md");
-    let block = readme
-        .split("```sh\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("\n```").next())
-        .find(|block| block.contains("sandbox env"))
-        .expect("a block of lines to try");
-    let mut lines = Vec::new();
-    let mut promise = String::new();
-    for line in block.lines() {
-        match line.strip_prefix("# ") {
-            Some(text) => text.clone_into(&mut promise),
-            None if line.is_empty() => {}
-            None => lines.push((line.to_owned(), std::mem::take(&mut promise))),
-        }
-    }
-    lines
-}
-
-/// The output of a command as docs/sandbox.md shows it: only the status line of an HTTP head, only the end of a long
-/// output, and the welcome text without the lines that start the document.
-fn shown(said: &str) -> String {
-    const LAST: usize = 11;
-    let mut lines = Vec::new();
-    let mut head = false;
-    for line in said.trim_end().lines() {
-        let begins = line.starts_with("HTTP/1.1 ");
-        if begins || !head {
-            lines.push(line);
-        }
-        head = begins || (head && !line.is_empty());
-    }
-    let mut rest = "";
-    if let Some(welcome) = lines.iter().position(|line| line.starts_with("  # ")) {
-        lines.truncate(welcome);
-        rest = "...\n";
-    }
-    let left_out = lines.len().saturating_sub(LAST);
-    let first = if left_out > 0 { "...\n" } else { "" };
-    let lines: String = lines[left_out..]
-        .iter()
-        .map(|line| format!("{line}\n"))
-        .collect();
-    format!("{first}{lines}{rest}")
-}
-
-/// A session with the values that differ between runs replaced: IDs, addresses, times, and counts.
-fn masked(session: &str) -> String {
-    let of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ':';
-    let word = |word: &str| {
-        let is_number = word.chars().all(|c| !c.is_alphabetic());
-        let is_id = word.len() > 5 && word.chars().all(|c| c.is_ascii_hexdigit());
-        // Exactly three digits are an HTTP status.
-        let is_status = word.len() == 3 && word.chars().all(|c| c.is_ascii_digit());
-        match (is_number || is_id) && word.contains(|c: char| c.is_ascii_digit()) && !is_status {
-            true => "#".to_owned(),
-            false => word.to_owned(),
-        }
-    };
-    let mut text = String::new();
-    for piece in session.split_inclusive(|c| !of_a_word(c)) {
-        let end = piece.trim_end_matches(|c| !of_a_word(c)).len();
-        text.push_str(&word(&piece[..end]));
-        text.push_str(&piece[end..]);
-    }
-    text
-}
-
-/// docs/sandbox.md contains the session that the program just produced. `README_SESSION=write` updates the document.
-fn assert_in_readme(session: &str) {
-    let readme = include_str!("../../../docs/sandbox.md");
-    let begins = "```console\n";
-    let start = readme.find(begins).expect("a session") + begins.len();
-    let end = start + readme[start..].find("```\n").expect("its end");
-    if std::env::var_os("README_SESSION").is_some_and(|value| value == "write") {
-        let text = format!("{}{session}{}", &readme[..start], &readme[end..]);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sandbox.md");
-        std::fs::write(path, text).expect("README is written");
-        return;
-    }
-    let (stands, is) = (masked(&readme[start..end]), masked(session));
-    let differs = stands
-        .lines()
-        .zip(is.lines())
-        .find(|(stands, is)| stands != is);
-    assert!(
-        stands == is,
-        "README_SESSION=write brings README up to date; {differs:?}; the session was\n{session}"
-    );
-}
-
-/// Runs the command lines of docs/sandbox.md unchanged: a sandbox in the background, a request of every kind, plan and
-/// usage, and the stop. Their output is what the document says.
-#[test]
-fn the_readme_holds() {
-    let home = Home::new();
-    let lines = readme_lines();
-    assert!(lines.len() > 8, "{lines:?}");
-    let mut facts = Value::Null;
-    let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut session = String::new();
-    for (line, promise) in lines {
-        if line.contains("sandbox stop") {
-            let status = home.said(&["sandbox", "status", "-o", "json"]);
-            let status: Value = serde_json::from_str(&status).expect("a document");
-            facts = status["sandboxes"][0].clone();
-        }
-        if line.contains("sandbox usage") {
-            reported(|| {
-                let totals = totals(&home.usage());
-                (totals == [1, 5, 0]).then_some(()).ok_or(totals)
-            });
-        }
-        if line.starts_with("for ") {
-            // All requests must fall into the same minute.
-            eventually("a minute that is not almost over", || {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                (now.expect("a time after 1970").as_secs() % 60 < 45).then_some(())
-            });
-        }
-        let setting = "export $(threescale-gw sandbox env 2>/dev/null | sed 's/^export //')";
-        let script = match line.contains("SANDBOX_URL") {
-            true => format!("{setting}; {line}"),
-            false => line.clone(),
-        };
-        // Messages on standard error appear in the order in which they are written. curl is excluded because it writes
-        // to a pipe what it does not show on a terminal.
-        let script = match line.starts_with("threescale-gw") {
-            true => format!("exec 2>&1; {script}"),
-            false => script,
-        };
-        let mut command = home.command("bash");
-        let ran = command.args(["-c", &script]).output().expect("bash");
-        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-        assert!(ran.status.success(), "{line}: {said}");
-        for of_aws in ["Costs about", "not checked"] {
-            assert!(!said.contains(of_aws), "{line}: {said}");
-        }
-        let codes = promise
-            .split(|c: char| !c.is_ascii_digit())
-            .filter(|word| word.len() == 3);
-        for code in codes {
-            assert!(said.contains(code), "{line}: {code} is not in\n{said}");
-            *seen.entry(code.parse().expect("a status")).or_default() += 1;
-        }
-        if promise.contains("the backend's answer") {
-            assert!(said.contains("of the backend"), "{line}:\n{said}");
-        }
-        if promise.contains("the sixth") {
-            assert!(said.contains("limits_exceeded"), "{line}:\n{said}");
-        }
-        session.push_str(&format!("$ {line}\n{}", shown(&said)));
-    }
-    assert!(
-        seen[&200] >= 2 && seen[&401] >= 1 && seen[&403] >= 3,
-        "{seen:?}"
-    );
-    home.assert_nothing_left(&facts);
-    assert!(
-        home.said(&["sandbox", "status"])
-            .contains("no sandbox is running")
-    );
-    let folder = home.dir.path().join("sandboxes").display().to_string();
-    assert_in_readme(&session.replace(&folder, "~/.cache/threescale-gw/sandbox"));
-}
-
-/// The hits that the stand-in has counted for each application.
-fn totals(usage: &Value) -> Vec<u64> {
-    let all = usage["applications"].as_array().expect("a list").iter();
-    all.map(|app| app["totals"]["hits"].as_u64().unwrap_or(0))
-        .collect()
-}
-
-/// Waits for the reporter's one-minute schedule, plus some time for its first run.
-fn reported<T, E: std::fmt::Debug>(mut ask: impl FnMut() -> Result<T, E>) -> T {
-    let began = Instant::now();
-    loop {
-        match ask() {
-            Ok(found) => return found,
-            Err(instead) => assert!(began.elapsed() < Duration::from_secs(180), "{instead:?}"),
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
 
 /// A free port outside the range from which the operating system assigns ports.
 fn free_port() -> u16 {
@@ -699,64 +511,6 @@ deletion_protection: true
     assert_eq!(sandbox.interrupt(), Some(0));
 }
 
-/// Sends load while a part is stopped and started again. Every request is answered, and 3scale counts exactly the
-/// allowed requests.
-fn under_load(more: &[&str]) -> Value {
-    let home = Home::new();
-    let mut arguments = vec!["sandbox", "-o", "json", "--load", "200", "--for", "9s"];
-    arguments.extend(more);
-    let output = home.run(&arguments);
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let document = text.lines().last().expect(&errors);
-    let document: Value = serde_json::from_str(document).expect("a document");
-    assert_eq!(output.status.code(), Some(0), "{document}\n{errors}");
-    let told = "sends 200 requests per second for 9 s to the functions of sandbox 1";
-    assert!(errors.contains(told), "{errors}");
-    assert_eq!(document["agrees"], true, "{document}");
-    assert_eq!(document["usage_allowed"], document["usage_reported"]);
-    assert_eq!(document["allowed"], document["usage_allowed"]);
-    assert_eq!(
-        (&document["decisions"], &document["unanswered"]),
-        (&1800.into(), &0.into())
-    );
-    // Nine out of ten requests belong to an application without limits.
-    assert!(document["allowed"].as_u64() >= Some(1600), "{document}");
-    home.assert_no_folder_left();
-    document
-}
-
-/// A signal under load ends everything, including the function instances that serve the load.
-#[test]
-fn a_signal_under_load_leaves_nothing() {
-    let home = Home::new();
-    let child = home
-        .command(PROGRAM)
-        .args(["sandbox", "-q", "--load", "50", "--for", "10m"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the sandbox starts");
-    let mut sandbox = Foreground(child);
-    // The authorizer might have to be built first, which takes minutes.
-    let facts = loop {
-        let status = home.said(&["sandbox", "status", "-o", "json"]);
-        let status: Value = serde_json::from_str(&status).expect("a document");
-        if let Some(facts) = status["sandboxes"].get(0) {
-            break facts.clone();
-        }
-        assert!(
-            sandbox.0.try_wait().expect("a status").is_none(),
-            "it ended"
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    };
-    eventually("a request that reaches 3scale", || {
-        home.usage()["calls"]["authorize"].as_u64()
-    });
-    assert_eq!(sandbox.interrupt(), Some(130));
-    home.assert_nothing_left(&facts);
-}
-
 /// A program of a release whose zip file cannot be downloaded starts a sandbox with what it builds.
 #[test]
 fn a_program_of_a_release_builds_the_authorizer_if_told_to() {
@@ -829,35 +583,6 @@ fn a_sandbox_that_is_to_be_kept_ends_with_its_start() {
         let status = home.said(&["sandbox", "status"]);
         assert!(status.contains("no sandbox is running"), "{status}");
     }
-}
-
-#[test]
-fn nothing_is_lost_under_load() {
-    let document = under_load(&[]);
-    assert!(document["hit_rate"].as_f64() > Some(0.95), "{document}");
-    assert!(document["calls_saved"].as_u64() > Some(1700), "{document}");
-}
-
-#[test]
-fn nothing_is_lost_when_redis_is_restarted() {
-    // With the events of an HTTP API.
-    let document = under_load(&["--chaos", "redis", "--api-type", "http"]);
-    let without = &document["chaos"]["without"];
-    // While Redis is down, the authorizer calls 3scale directly.
-    assert!(without["allowed"].as_u64() > Some(0), "{document}");
-    assert!(
-        document["calls"]["authrep"].as_u64() > Some(0),
-        "{document}"
-    );
-}
-
-#[test]
-fn nothing_is_lost_when_3scale_is_restarted() {
-    let document = under_load(&["--chaos", "threescale"]);
-    let without = &document["chaos"]["without"];
-    // While 3scale is down, the authorizer decides from the data in Redis.
-    assert!(without["allowed"].as_u64() > Some(0), "{document}");
-    assert!(document["calls"].get("authrep").is_none(), "{document}");
 }
 
 /// Each missing prerequisite is reported in one line with a remedy, and nothing starts.

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -240,4 +241,23 @@ pub fn signed(facts: &Value, key: &str, service: &str, path: &str, more: &[&str]
     let said = String::from_utf8_lossy(&said);
     let (body, status) = said.rsplit_once('\n').expect("a status");
     (status.parse().expect("a status"), body.to_owned())
+}
+
+/// The hits that the stand-in has counted for each application.
+pub fn totals(usage: &Value) -> Vec<u64> {
+    let all = usage["applications"].as_array().expect("a list").iter();
+    all.map(|app| app["totals"]["hits"].as_u64().unwrap_or(0))
+        .collect()
+}
+
+/// Waits for the reporter's one-minute schedule, plus some time for its first run.
+pub fn reported<T, E: std::fmt::Debug>(mut ask: impl FnMut() -> Result<T, E>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Ok(found) => return found,
+            Err(instead) => assert!(began.elapsed() < Duration::from_secs(180), "{instead:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
