@@ -703,10 +703,11 @@ fn classify(
     }
 }
 
-/// The IAM action that allows an operation. API Gateway names its actions after the HTTP verb.
+/// The IAM action that allows an operation. API Gateway names its actions after the HTTP verb, but for those of routing rules.
+/// Source: Service Authorization Reference, Amazon API Gateway Management V2.
 pub fn iam_action(operation: &str) -> String {
     match operation.split_once(':') {
-        Some(("apigateway", call)) => {
+        Some(("apigateway", call)) if !call.contains("RoutingRule") => {
             let verb = match call {
                 c if c.starts_with("Get") || c.starts_with("Export") => "GET",
                 c if c.starts_with("Create") => "POST",

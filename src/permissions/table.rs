@@ -117,6 +117,7 @@ pub const READ: &[Right] = &[
 /// To check a plan before anything is changed.
 pub const CHECK: &[Right] = &[
     ("apigateway:GET", On::Domains),
+    ("apigateway:ListRoutingRules", On::Any),
     ("ec2:DescribeAccountVpcEncryptionControl", On::Any),
     ("ec2:DescribeAvailabilityZones", On::Any),
     ("ec2:DescribeInstanceTypeOfferings", On::Any),
@@ -155,6 +156,7 @@ pub const PLAN: &[Right] = &[
 /// For `status`, in addition.
 pub const STATUS: &[Right] = &[
     ("apigateway:GET", On::Domains),
+    ("apigateway:ListRoutingRules", On::Any),
     ("elasticache:DescribeCacheClusters", On::Any),
     ("iam:ListAttachedRolePolicies", On::Role),
     ("iam:ListRolePolicies", On::Role),
@@ -168,6 +170,7 @@ pub const STATUS: &[Right] = &[
 /// For `export`, in addition. Those of EC2 are for a NAT instance.
 pub const EXPORT: &[Right] = &[
     ("apigateway:GET", On::Domains),
+    ("apigateway:ListRoutingRules", On::Any),
     ("ec2:DescribeInstanceAttribute", On::Any),
     ("ec2:DescribeInstanceCreditSpecifications", On::Any),
     ("ec2:DescribeVolumes", On::Any),

@@ -14,12 +14,16 @@ use crate::support::{TestAws, Workplace};
 const ACCOUNT: &str = "123456789012";
 
 /// What no life cycle here uses, and when it is used.
-const RARE: [(&str, &str); 25] = [
+const RARE: [(&str, &str); 26] = [
     ("apigateway:DELETE", "up: api.responses.types: false"),
     ("apigateway:POST", "down: others have published the API"),
     (
         "apigateway:PUT",
         "down: others have customized gateway responses",
+    ),
+    (
+        "apigateway:ListRoutingRules",
+        "plan, up, status, export: a custom domain name has routing rules",
     ),
     (
         "ec2:AuthorizeSecurityGroupEgress",

@@ -245,6 +245,8 @@ fn a_server_error_and_a_lost_answer_are_ambiguous() {
 fn the_missing_action_is_named_as_iam_names_it() {
     assert_eq!(iam_action("ec2:CreateVpc"), "ec2:CreateVpc");
     assert_eq!(iam_action("apigateway:UpdateMethod"), "apigateway:PATCH");
+    let rules = "apigateway:ListRoutingRules";
+    assert_eq!(iam_action(rules), rules);
     assert_eq!(iam_action("apigateway:CreateDeployment"), "apigateway:POST");
 }
 

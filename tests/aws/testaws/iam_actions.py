@@ -10,7 +10,7 @@ from moto.utilities.utils import get_partition
 # On a call that plays somebody else: neither logged nor subject to faults.
 QUIET_HEADER = "x-test-aws-quiet"
 
-# The versions of API Gateway. Their actions are HTTP methods.
+# The versions of API Gateway. Their actions are HTTP methods, but for those of routing rules.
 GATEWAYS = ("apigateway", "apigatewayv2")
 
 _READS = ("Describe", "Get", "List", "Search", "Lookup", "BatchGet", "Simulate", "Test", "Filter")
@@ -54,7 +54,7 @@ def resource(service: str, region: str, path: str) -> str | None:
 def actions(service: str, operation: str, method: str, params: dict[str, Any]) -> list[str]:
     """The call's own action, followed by the actions that its parameters require."""
     if service in GATEWAYS:
-        return [f"apigateway:{method}"]
+        return [f"apigateway:{operation if 'RoutingRule' in operation else method}"]
     prefix = _PREFIX.get(service, service)
     found = [f"{prefix}:{_RENAMED.get((service, operation), operation)}"]
     tagged = params.get("Tags") or params.get("TagSpecifications") or params.get("tags")
