@@ -214,6 +214,11 @@ codes! {
         "Nothing was changed."
         "Add the former stage to the list of `api.stage`. Or run `threescale-gw down` first, then `threescale-gw up` with the new stage."
     }
+    MethodOfAnotherStack "method-of-another-stack" {
+        "Another stack protects a method in the same stage that `api.protect` of this one names exactly. A method has one authorizer in a stage."
+        "Nothing was changed."
+        "Take the method out of `api.protect` of one of the two stacks. To move it from one to the other, run `threescale-gw up` for the other one first."
+    }
     CanaryActive "canary-active" {
         "The stage has a canary release, whose requests would bypass the authorizer."
         "Nothing was changed."

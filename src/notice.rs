@@ -65,6 +65,11 @@ codes! {
         "The function keeps its present version."
         "Run `threescale-gw up` with the configuration that you want."
     }
+    StageStillAsks "stage-still-asks" {
+        "A stage could not be moved back, and the previous version of a function does not read the credentials that the stage asks for."
+        "The function keeps its present version. With the previous one, every caller of the stage would be refused."
+        "Remove what kept the stage from being moved, and run `threescale-gw rollback` again."
+    }
     RouteNotRecorded "route-not-recorded" {
         "The route table that a subnet of yours had before the stack is not recorded."
         "`down` associates the subnet with the main route table of the VPC."

@@ -25,7 +25,7 @@ use crate::resource::api_attachment::rollback::{
     RollbackTarget, RolledBack, is_rolled_back, other_mode, roll_back,
 };
 use crate::resource::api_attachment::served;
-use crate::resource::function_publication;
+use crate::resource::function_publication::{self, StillNeeded};
 use crate::resource::{ApiExclusion as _, Context, ResourceError};
 
 /// Runs `rollback`.
@@ -77,8 +77,11 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
         // The other stages need their version.
         _ if args.stage.is_some() => Vec::new(),
         _ => {
-            let asks = served::refuse_keyless(&cx, &targets).await?;
-            function_publication::move_back(&cx, asks).await?
+            let needed = StillNeeded {
+                refuses_keyless: served::refuse_keyless(&cx, &targets).await?,
+                stays: !stuck.is_empty(),
+            };
+            function_publication::move_back(&cx, needed).await?
         }
     };
     let mut notices = Vec::new();
@@ -200,13 +203,13 @@ async fn move_stages(
 ) -> Result<(Vec<Value>, Vec<String>)> {
     let mut stages = Vec::new();
     let mut stuck = Vec::new();
+    // Before any stage moves: with another stack on the API, none does.
+    for target in targets {
+        exclude(cx, target, api_locks).await?;
+    }
     for target in targets {
         let (api, stage) = (&target.id, &target.stage);
-        let outcome = async {
-            exclude(cx, target, api_locks).await?;
-            Ok::<_, Error>(roll_back(cx, target, way).await?)
-        };
-        let outcome = match outcome.await {
+        let outcome = match roll_back(cx, target, way).await {
             // The other stages can be moved all the same.
             Err(error) if targets.len() > 1 => {
                 stuck.push(format!("stage {stage} of API {api}: {error}"));

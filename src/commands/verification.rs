@@ -26,7 +26,7 @@ use crate::resource::api_attachment::restore::withdraw;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::api_attachment::served::{self, Unverified};
 use crate::resource::api_attachment::{automatic, stages};
-use crate::resource::function_publication::{self, MovedBack};
+use crate::resource::function_publication::{self, MovedBack, StillNeeded};
 use crate::resource::{Context, ResourceError, RouteProof, RouteVerdict, api_authorizer};
 use crate::verify::{Before, Fault, Report, Row};
 
@@ -108,11 +108,12 @@ async fn go_back(
     is_complete: bool,
 ) -> Vec<String> {
     let mut told = Vec::new();
-    let mut is_moved = false;
+    let (mut is_moved, mut stays) = (false, false);
     // The stages first: a version that serves both deployments stays in place during the move.
     for (target, _) in found.iter().filter(|(_, found)| found.is_new_deployment) {
         let moved = roll_back(cx, target, &RollbackTarget::Previous).await;
         is_moved |= matches!(moved, Ok(RolledBack::Moved { .. }));
+        stays |= moved.as_ref().map_or(true, RolledBack::still_asks);
         told.push(moved_back(&target.stage, moved));
     }
     if is_moved {
@@ -127,7 +128,7 @@ async fn go_back(
         }
     }
     if found.iter().any(|(_, found)| found.is_new_version) {
-        told.extend(version_back(cx).await);
+        told.extend(version_back(cx, stays).await);
     }
     told
 }
@@ -186,11 +187,16 @@ fn moved_back(stage: &str, moved: std::result::Result<RolledBack, ResourceError>
     }
 }
 
-/// Moves the aliases back from versions that did not pass verification. Returns the results as sentences.
-async fn version_back(cx: &Context) -> Vec<String> {
+/// Moves the aliases back from versions that did not pass verification. Returns the results as sentences. `stays`: a stage
+/// could not be moved.
+async fn version_back(cx: &Context, stays: bool) -> Vec<String> {
     // What is not known counts as refused: then every moment is one of a mode.
     let asks = served::refuse_keyless(cx, cx.stages()).await;
-    match function_publication::move_back(cx, asks.unwrap_or(true)).await {
+    let needed = StillNeeded {
+        refuses_keyless: asks.unwrap_or(true),
+        stays,
+    };
+    match function_publication::move_back(cx, needed).await {
         Ok(moved) => moved.iter().map(MovedBack::describe).collect(),
         Err(error) => vec![format!("the alias could not be moved back: {error}")],
     }
@@ -250,7 +256,7 @@ impl RouteProof for FirstRoute {
 pub(super) async fn leave_version(cx: &Context, target: &ApiTarget) -> Result<()> {
     let found = served::unverified(cx, target).await?;
     if found.is_some_and(|found| found.is_new_version) {
-        for text in version_back(cx).await {
+        for text in version_back(cx, false).await {
             cx.sink().notice(text);
         }
     }

@@ -14,7 +14,7 @@ use crate::resource::api_attachment::record::Record;
 use crate::resource::api_attachment::{other_stacks, responses, selection, undeployed_changes};
 use crate::responses::LimitStatus;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The API's methods, sorted before any of them is changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,6 +74,24 @@ pub fn methods(
         }
     }
     sorted
+}
+
+/// Checks that no other stack protects one of these methods in the same stage. `beside`: the stacks of the stage, by their
+/// authorizers.
+pub fn of_another_stack(
+    wanted: &[Method],
+    beside: &BTreeMap<String, String>,
+    stage: &str,
+) -> Vec<String> {
+    let theirs = wanted.iter().filter_map(|method| {
+        let stack = beside.get(method.authorizer_id.as_ref()?)?;
+        Some(format!(
+            "{} is protected by stack {stack} in stage {stage}, where it can have one authorizer only: take it out of `api.protect` of \
+             one of the two stacks",
+            method.label()
+        ))
+    });
+    theirs.collect()
 }
 
 /// Checks that the patterns of the configuration select methods of the API. An exact pattern of `api.protect` that

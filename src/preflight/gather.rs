@@ -576,6 +576,9 @@ async fn of_methods(
             &elsewhere,
             &record,
         );
+        let beside = other_stacks::beside(cx, target).await?;
+        let theirs = api_rules::of_another_stack(&methods.wanted, &beside, &target.stage);
+        findings.block(Code::MethodOfAnotherStack, theirs);
         let mode = config.authorizer.mode;
         let preflights = api_rules::preflights(mode, &methods.wanted, &all, api.protocol);
         methods.notices.extend(preflights);

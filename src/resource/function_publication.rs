@@ -198,20 +198,36 @@ impl MovedBack {
     }
 }
 
+/// What the stages still need of the live versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StillNeeded {
+    /// A stage refuses requests without a key, so no version that observes becomes live in place of one that does not.
+    pub refuses_keyless: bool,
+    /// A stage that was to be moved stays on its deployment, and asks for the credentials that the live version reads.
+    pub stays: bool,
+}
+
 /// Moves the aliases back to the previously live versions, with one call each. An alias whose
-/// previous version is unknown is not moved. `asks`: a stage still refuses requests without a key, so no version that
-/// observes becomes live in place of one that does not.
+/// previous version is unknown is not moved.
 ///
 /// # Errors
 /// The errors of the services.
-pub async fn move_back(cx: &Context, asks: bool) -> Result<Vec<MovedBack>, ResourceError> {
+pub async fn move_back(cx: &Context, needed: StillNeeded) -> Result<Vec<MovedBack>, ResourceError> {
     let cx = cx.fresh();
     let mut moved = Vec::new();
     for actual in &Publication::all(&cx).await?.owned {
         let (Some(alias), Some(to)) = (&actual.versions.alias, actual.versions.former()) else {
             continue;
         };
-        if asks && actual.versions.observes_again(to) {
+        if needed.stays && actual.versions.reads_fewer_places(to) {
+            let text = format!(
+                "version {to} of the {} stays previous: a stage could not be moved, and that version does not read the credentials that it asks for",
+                actual.id.name
+            );
+            cx.finding(&actual.id, NoticeCode::StageStillAsks, text);
+            continue;
+        }
+        if needed.refuses_keyless && actual.versions.observes_again(to) {
             let text = format!(
                 "version {to} of the {} stays previous: it observes, and the stage refuses requests without a key",
                 actual.id.name

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::function::Content;
-use super::parameter::{MODE, OBSERVE, REPORT};
+use super::parameter::{MODE, OBSERVE, REPORT, SETTINGS};
 
 /// The description of a version that serves both the former and the new deployment.
 pub(super) const TRANSITION: &str = "threescale-gw: serves the former and the new deployment";
@@ -138,6 +138,19 @@ impl Versions {
             && live.is_some_and(|live| !observes(&live.environment))
     }
 
+    /// Whether the live version takes credentials from a place from which the version with this number does not.
+    pub fn reads_fewer_places(&self, number: u64) -> bool {
+        let mut published = self.published.iter();
+        let found = published.find(|version| version.number == number);
+        let (Some(live), Some(found)) = (self.live_content(), found) else {
+            return false;
+        };
+        let read = places(&found.content.environment);
+        places(&live.environment)
+            .iter()
+            .any(|place| !read.contains(place))
+    }
+
     /// The previous version, if it has the same role, network and key as the live one. Another role, and the subnets of its
     /// interfaces, may be deleted, and its owner may disable another key.
     fn former_in_place(&self) -> Option<u64> {
@@ -206,6 +219,14 @@ impl Versions {
 /// Whether an authorizer with this environment observes: it allows every request.
 pub(super) fn observes(environment: &BTreeMap<String, String>) -> bool {
     environment.get(MODE).map(String::as_str) == Some(OBSERVE)
+}
+
+/// The places from which an authorizer with this environment takes credentials.
+fn places(environment: &BTreeMap<String, String>) -> Vec<Value> {
+    let settings = environment.get(SETTINGS);
+    let settings: Option<Value> = settings.and_then(|text| serde_json::from_str(text).ok());
+    let places = settings.and_then(|settings| settings["credentials"].as_array().cloned());
+    places.unwrap_or_default()
 }
 
 /// Makes an authorizer with this environment enforce its decisions.
@@ -292,6 +313,32 @@ mod tests {
                 is_split: false,
             }),
             ..Versions::default()
+        }
+    }
+
+    #[test]
+    fn a_version_that_reads_fewer_places_than_the_live_one_is_recognized() {
+        const HEADER: &str = r#"{"kind":"user_key","in":"header","name":"apikey"}"#;
+        const QUERY: &str = r#"{"kind":"user_key","in":"query","name":"apikey"}"#;
+        let reads = |number, places: &str| {
+            let mut version = version(number, "a");
+            let settings = format!(r#"{{"credentials":[{places}]}}"#);
+            let environment = &mut version.content.environment;
+            environment.insert(SETTINGS.to_owned(), settings);
+            version
+        };
+        let both = format!("{QUERY},{HEADER}");
+        for (former, live, is_fewer) in [
+            (HEADER, HEADER, false),
+            (HEADER, QUERY, true),
+            (HEADER, &both, true),
+            (&both, HEADER, false),
+            ("", HEADER, true),
+        ] {
+            let mut all = versions(&[], "2", Some(1));
+            all.published = vec![reads(1, former), reads(2, live)];
+            assert_eq!(all.reads_fewer_places(1), is_fewer, "{former} {live}");
+            assert!(!all.reads_fewer_places(3));
         }
     }
 

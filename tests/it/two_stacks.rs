@@ -208,6 +208,48 @@ fn a_run_that_waits_in_vain_for_another_stack_says_whether_it_has_changed_anythi
 }
 
 #[test]
+fn a_method_that_another_stack_protects_in_the_same_stage_is_refused() {
+    let (aws, id) = account();
+    add_stage(&aws, &id);
+    workplace(&aws, FIRST).succeed(&["up", "--yes"]);
+    let before = aws.account();
+    for stage in ["prod", "[dev, prod]"] {
+        let two = workplace(&aws, &FIRST.replace("prod", stage));
+        two.edit(
+            "stack: orders",
+            "stack: partners\nnetwork: {cidr: 10.43.0.0/16}",
+        );
+        let up = two.run(&["up", "--yes"]);
+        assert_eq!(up.code, Some(4), "{}", up.stderr);
+        assert_mentions(
+            &up,
+            &[
+                "method-of-another-stack",
+                "GET /orders is protected by stack orders in stage prod",
+            ],
+        );
+        assert_same(&before, &aws.account());
+    }
+}
+
+#[test]
+fn a_rollback_of_several_stages_moves_nothing_while_the_api_is_locked() {
+    let (aws, id) = account();
+    add_stage(&aws, &id);
+    let here = workplace(&aws, &FIRST.replace("prod", "[prod, dev]"));
+    here.succeed(&["up", "--yes"]);
+    here.edit("bootstrap.zip}", "bootstrap.zip, memory: 256}");
+    here.succeed(&["up", "--yes"]);
+    locked(&aws, &id);
+    let before = aws.account();
+    let run = here.run(&["rollback", "--lock-timeout", "0s"]);
+    assert_eq!(run.code, Some(4), "{}", run.stderr);
+    let said = format!("API {id} is locked by stack partners: ");
+    assert_mentions(&run, &[&said, "threescale-gw unlock --stack partners"]);
+    assert_same(&before, &aws.account());
+}
+
+#[test]
 fn a_lock_of_the_api_is_released_by_its_own_stack() {
     let (aws, id) = account();
     let here = workplace(&aws, FIRST);

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::kill::killed_after;
-use crate::support::rest_api::{account, assert_mentions, id, workplace};
+use crate::support::rest_api::{account, assert_mentions, id, stage_of, workplace};
 use crate::support::{TestAws, Workplace, assert_same, counts, former};
 use serde_json::{Value, json};
 
@@ -286,6 +286,43 @@ fn what_real_requests_do_not_pass_is_moved_back_and_so_does_rollback() {
     assert_eq!(live(&aws.account()), ["1", "1"]);
     here.succeed(&["up", "--yes"]);
     assert_eq!(live(&aws.account())[0], now);
+}
+
+/// The deployment before the stack is gone, so the stage stays on the one that asks for the new header.
+#[test]
+fn a_stage_that_cannot_be_moved_keeps_the_version_that_reads_its_credentials() {
+    let (aws, api, here) = stand();
+    let served = |account: &Value| stage_of(account, &api, "prod")["deploymentId"].clone();
+    here.edit(
+        "the-service-token",
+        "the-service-token, credentials: {kind: user_key, in: header, name: x-key}",
+    );
+    here.succeed(&["up", "--yes"]);
+    let now = aws.account();
+    let known = aws.call("apigateway", "GetDeployments", json!({"restApiId": api}));
+    for known in known["items"].as_array().expect("a list") {
+        if known["id"] != served(&now) {
+            let former = json!({"restApiId": api, "deploymentId": known["id"]});
+            aws.call("apigateway", "DeleteDeployment", former);
+        }
+    }
+    let rollback = here.run(&["rollback"]);
+    assert_eq!(rollback.code, Some(1), "{}", rollback.stderr);
+    assert_mentions(
+        &rollback,
+        &["version 1 of the authorizer stays previous: a stage could not be moved"],
+    );
+    let after = aws.account();
+    assert_eq!(served(&after), served(&now));
+    assert_eq!(versions(&after, "authorizer").0, "2");
+
+    // A version that reads the same header replaces a faulty one.
+    here.edit("bootstrap.zip}", "bootstrap.zip, memory: 256}");
+    here.succeed(&["up", "--yes"]);
+    assert_ne!(versions(&aws.account(), "authorizer").0, "2");
+    let rollback = here.run(&["rollback"]);
+    assert_eq!(rollback.code, Some(1), "{}", rollback.stderr);
+    assert_eq!(versions(&aws.account(), "authorizer").0, "2");
 }
 
 #[test]

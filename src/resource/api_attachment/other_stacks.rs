@@ -17,6 +17,7 @@ use crate::resource::{Context, ResourceError};
 /// Another stack on the same API.
 #[derive(Debug, Clone)]
 pub struct Other {
+    pub stack: String,
     pub authorizer_id: String,
     /// The stages it is attached to, from its record; empty if the record cannot be read.
     pub stages: BTreeSet<String>,
@@ -56,6 +57,23 @@ pub async fn others(cx: &Context, api: ApiRef<'_>) -> Result<Arc<Vec<Other>>, Re
     cx.listings()
         .get_or_fetch(format!("others {}", api.id), ask)
         .await
+}
+
+/// The stacks that are attached to this stage, too, by their authorizers.
+///
+/// # Errors
+/// The errors of the services.
+pub async fn beside(
+    cx: &Context,
+    target: &ApiTarget,
+) -> Result<BTreeMap<String, String>, ResourceError> {
+    let others = others(cx, target.api()).await?;
+    let beside = others
+        .iter()
+        .filter(|other| other.stages.contains(&target.stage));
+    Ok(beside
+        .map(|other| (other.authorizer_id.clone(), other.stack.clone()))
+        .collect())
 }
 
 /// The authorizers of stacks that are attached to other stages of this API, and not to this one.
@@ -137,6 +155,7 @@ async fn look(
     })
     .await?;
     let mut other = Other {
+        stack: stack.to_owned(),
         authorizer_id: authorizer_id.to_owned(),
         stages: BTreeSet::new(),
         frozen: BTreeSet::new(),

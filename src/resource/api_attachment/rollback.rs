@@ -45,6 +45,18 @@ pub enum RolledBack {
     NoStage,
 }
 
+impl RolledBack {
+    /// Whether the stage still uses this stack's authorizer as it did.
+    pub fn still_asks(&self) -> bool {
+        match self {
+            Self::OthersWithOurs { .. } | Self::NoFormer { .. } | Self::Gone { .. } => true,
+            Self::Moved { .. } | Self::ChangedBack(_) | Self::NotOurs { .. } | Self::NoStage => {
+                false
+            }
+        }
+    }
+}
+
 /// Rolls the stage back with one changing call. Methods, authorizer and record stay: the next `up`
 /// detects that the stage does not serve this stack's deployment and deploys it again.
 ///
