@@ -212,7 +212,7 @@ async fn findings(cx: &Context, shown: &Removal) -> Result<Findings> {
                 });
             }
             let method_of = format!("{} of API {}", method.label(), target.id);
-            extras.notices.push(match method.authorization.as_str() {
+            let returns = match method.authorization.as_str() {
                 "NONE" if cx.options().keep_protected => {
                     format!(
                         "{method_of} is closed with AWS_IAM, where it was open before the stack"
@@ -223,7 +223,11 @@ async fn findings(cx: &Context, shown: &Removal) -> Result<Findings> {
                 ),
                 "NONE" => format!("{method_of} returns to NONE: it will be open"),
                 other => format!("{method_of} returns to {other}"),
-            });
+            };
+            // The stages of an API share its methods.
+            if !extras.notices.contains(&returns) {
+                extras.notices.push(returns);
+            }
         }
     }
     Ok(extras)

@@ -94,15 +94,17 @@ pub(super) async fn run(
         }
     }
     // The functions change next, which takes minutes.
-    leave_api(cx, target).await;
+    leave_api(session, cx).await;
     Ok((tally, status))
 }
 
 /// Admits other stacks on the API again. A lock that cannot be released expires.
-pub(super) async fn leave_api(cx: &Context, target: &ApiTarget) {
-    if let Err(error) = cx.leave_api(target).await {
-        let api = &target.id;
-        let text = format!("could not release the lock of API {api}: {error}");
-        cx.sink().finding(NoticeCode::LockNotReleased, text);
+pub(super) async fn leave_api(session: &Session, cx: &Context) {
+    for target in session.facts.stages() {
+        if let Err(error) = cx.leave_api(target).await {
+            let api = &target.id;
+            let text = format!("could not release the lock of API {api}: {error}");
+            cx.sink().finding(NoticeCode::LockNotReleased, text);
+        }
     }
 }

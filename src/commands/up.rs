@@ -476,7 +476,7 @@ async fn finish(
     if status != ExitStatus::Done {
         return Ok(status);
     }
-    handover::leave_api(&cx, target).await;
+    handover::leave_api(session, &cx).await;
     if args.only.is_some() || !is_in_transition(session, &cx).await? {
         return Ok(ExitStatus::Done);
     }

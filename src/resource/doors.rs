@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::api_attachment::record;
 use super::{Context, ResourceError};
 use crate::api_gateway::domains::{self, Mapping};
 use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, MethodKey, Protocol, Served};
@@ -122,6 +123,7 @@ pub async fn doors(
 ) -> Result<(Vec<Door>, Vec<String>), ResourceError> {
     let (mut doors, mut unknown, mut open) = (Vec::new(), Vec::new(), Vec::new());
     let is_reachable = !api.private && !api.default_endpoint_disabled;
+    let attached = record::targets(cx).await?;
     for stage in api_gateway::stages(cx.aws(), target.api()).await? {
         let Some(deployment) = stage.deployment.filter(|_| stage.name != target.stage) else {
             continue;
@@ -129,7 +131,9 @@ pub async fn doors(
         let stage = stage.name;
         let other = target.api().stage(&*stage);
         let Some(served) = api_gateway::served(cx, &other, &deployment).await? else {
-            unknown.push(format!("what stage {stage} serves is not known"));
+            if !attached.contains(&other) {
+                unknown.push(format!("what stage {stage} serves is not known"));
+            }
             continue;
         };
         let methods = open_in(&served, protected);

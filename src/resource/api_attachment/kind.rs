@@ -19,7 +19,10 @@ impl ApiAttachments {
         let mut pending = Vec::new();
         for actual in Self::list(cx).await?.owned {
             if !cx.stages().contains(&actual.target) {
-                pending.extend(removal::pending(cx, &actual).await?);
+                let edits = removal::pending(cx, &actual).await?;
+                // The stages of an API share its draft.
+                let new = edits.into_iter().filter(|edit| !pending.contains(edit));
+                pending.extend(new.collect::<Vec<_>>());
             }
         }
         Ok(pending)
