@@ -246,6 +246,24 @@ fn a_failed_verification_restores_every_stage() {
     assert_same(&comparable(&before), &comparable(&aws.account()));
 }
 
+/// The stage serves the Lambda authorizer of the API's owner on a route that is protected, too.
+#[test]
+fn a_route_with_another_authorizer_does_not_keep_the_stages_frozen() {
+    let aws = http();
+    let before = aws.account();
+    let here = workplace(&aws, &list(&KILLED));
+    here.edit(
+        "except: [\"GET /health\"]",
+        "protect: [\"GET /me\", \"GET /orders\"]",
+    );
+    aws.post("config", &json!({"outcomes": {"authorizer": "error"}}));
+    let up = here.run(&["up", "--yes", "--settle", "0s"]);
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    assert_protected(&before, &aws.account(), &[], "rolled back");
+    here.succeed(&DOWN);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
 /// `rollback` opens all stages, or the one of `--stage`; the next `up` protects them, and `down` restores them.
 #[test]
 fn a_rollback_moves_every_stage_or_one() {

@@ -40,6 +40,8 @@ pub struct Actual {
     pub(super) authorizer_id: Option<String>,
     /// The prefix of the descriptions of this stack's deployments.
     pub(super) marker: String,
+    /// Where this stack's authorizer is invoked: at the alias of the function, and at the function in former releases.
+    pub(super) uris: [String; 2],
     /// The authorizers of the API.
     pub(super) authorizers: Arc<Vec<Authorizer>>,
     /// The authorizers of other stacks that protect other stages: their methods may be borrowed.
@@ -166,6 +168,7 @@ impl Actual {
             served_by_others,
             authorizer_id: authorizer.map(|authorizer| authorizer.id.clone()),
             marker: marker::marker(cx),
+            uris: [uri_of_alias, api_authorizer::former_uri(cx)],
             authorizers: Arc::clone(&authorizers),
             elsewhere: other_stacks::elsewhere(cx, target).await?,
             held_elsewhere: other_stacks::held_elsewhere(cx, target).await?,
@@ -308,13 +311,16 @@ impl Actual {
         })
     }
 
-    /// Whether the stage may serve a method with this stack's authorizer. The service reports the type
+    /// Whether the stage may serve a method with this stack's authorizer. Of a REST API, the service reports the type
     /// of an authorizer and not its id, so a method that had another Lambda authorizer before counts
     /// too.
     pub(super) fn serves_ours(&self) -> bool {
         let Some(stage) = self.stage.as_ref().filter(|_| !self.is_before_us()) else {
             return false;
         };
+        if let Some(uris) = &stage.authorizer_uris {
+            return self.uris.iter().any(|uri| uris.contains(uri));
+        }
         match &stage.served {
             Some(served) => self.all_before().any(|before| {
                 served
@@ -348,6 +354,7 @@ impl Actual {
             served_by_others: BTreeSet::new(),
             authorizer_id: None,
             marker: "threescale-gw-orders".to_owned(),
+            uris: ["alias", "function"].map(str::to_owned),
             authorizers: Arc::default(),
             elsewhere: BTreeSet::new(),
             held_elsewhere: Vec::new(),
