@@ -118,6 +118,7 @@ fn main() {
     let slow = measure(&aws, &workplace, &["down", "--yes"]);
     row("down, every transition 10 s", "", vec![slow]);
 
+    let workplace = workplace.distant(&aws);
     // One method for each resource that an API can have.
     let methods: Vec<_> = (0..300)
         .map(|n| json!({"method": "GET", "path": format!("/orders-{n:03}")}))

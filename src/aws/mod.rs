@@ -106,7 +106,8 @@ pub struct Aws {
     /// Whether anything has answered.
     has_answer: Arc<AtomicBool>,
     slots: Arc<Semaphore>,
-    pacer: Arc<rate_limit::RateLimiter>,
+    /// Keeps the calls to API Gateway below its quota. `None` for an emulator on this machine, which has none.
+    pacer: Option<Arc<rate_limit::RateLimiter>>,
     cancel: Option<CancelToken>,
     sink: Sink,
     /// What the clients are built from.
@@ -202,6 +203,7 @@ impl Aws {
             apigateway = apigateway.http_client(http.clone());
             apigatewayv2 = apigatewayv2.http_client(http);
         }
+        let is_emulated = config.endpoint_url().is_some_and(reach::is_loopback);
         Self {
             apigateway: aws_sdk_apigateway::Client::from_conf(apigateway.build()),
             apigatewayv2: aws_sdk_apigatewayv2::Client::from_conf(apigatewayv2.build()),
@@ -225,7 +227,7 @@ impl Aws {
             is_local: reach::is_local(config.endpoint_url(), std::env::vars()),
             has_answer: Arc::default(),
             slots: Arc::new(Semaphore::new(1)),
-            pacer: Arc::default(),
+            pacer: (!is_emulated).then(Arc::default),
             cancel: None,
             sink,
             config,
@@ -266,9 +268,18 @@ impl Aws {
         }
     }
 
-    /// Waits until API Gateway's quota allows another call, or the run must stop.
+    /// What keeps the calls of `operation` below a quota.
+    fn pacer(&self, operation: &str) -> Option<&rate_limit::RateLimiter> {
+        let pacer = self.pacer.as_deref();
+        pacer.filter(|_| operation.starts_with("apigateway:"))
+    }
+
+    /// Waits until the quota of the operation, if it has one, allows another call, or the run must stop.
     async fn acquire(&self, operation: &'static str) {
-        let admitted = self.pacer.acquire(operation);
+        let Some(pacer) = self.pacer(operation) else {
+            return;
+        };
+        let admitted = pacer.acquire(operation);
         match &self.cancel {
             None => admitted.await,
             Some(cancel) => tokio::select! {
@@ -298,9 +309,7 @@ impl Aws {
         let mut backoff = Backoff::new();
         loop {
             self.proceed(operation)?;
-            if operation.starts_with("apigateway:") {
-                self.acquire(operation).await;
-            }
+            self.acquire(operation).await;
             let slot = self.slots.acquire().await;
             // Both waits may have taken long, so check again.
             self.proceed(operation)?;
@@ -328,8 +337,10 @@ impl Aws {
                 }
                 Err(error) => self.reached(error),
             };
-            if error.class == Class::Throttled && operation.starts_with("apigateway:") {
-                self.pacer.throttled();
+            if error.class == Class::Throttled
+                && let Some(pacer) = self.pacer(operation)
+            {
+                pacer.throttled();
             }
             let budget = match error.class {
                 Class::Unreachable(budget) => budget,
@@ -513,8 +524,38 @@ pub fn carried_out<T>(result: Result<T, AwsError>) -> Result<(), AwsError> {
 
 #[cfg(test)]
 mod tests {
-    use super::dns_suffix;
+    use super::*;
     use crate::permissions::partition;
+
+    #[tokio::test]
+    async fn calls_to_api_gateway_are_paced_unless_they_reach_an_emulator() {
+        for (url, is_paced) in [
+            ("http://127.0.0.1:4566", false),
+            ("http://localhost:4566", false),
+            (
+                "https://vpce-1.apigateway.us-east-1.vpce.amazonaws.com",
+                true,
+            ),
+        ] {
+            let target = Target {
+                region: Some("us-east-1".to_owned()),
+                endpoint_url: Some(url.to_owned()),
+                access_key: Some(AccessKey {
+                    id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+                    secret: "secret".to_owned().into(),
+                }),
+                ..Target::default()
+            };
+            let aws = Aws::connect(&target, Sink::channel().0).await;
+            let aws = aws.expect("clients");
+            let elsewhere = aws.in_region("eu-west-1").await;
+            for aws in [aws, elsewhere] {
+                let paced = aws.pacer("apigateway:GetStage").is_some();
+                assert_eq!(paced, is_paced, "{url}");
+                assert!(aws.pacer("ec2:DescribeVpcs").is_none());
+            }
+        }
+    }
 
     #[tokio::test]
     async fn the_domain_is_that_of_the_partition() {

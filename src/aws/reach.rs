@@ -72,24 +72,26 @@ pub(super) fn is_local(
     url: Option<&str>,
     mut variables: impl Iterator<Item = (String, String)>,
 ) -> bool {
-    let is_loopback = |url: &str| {
-        let host = url::Url::parse(url)
-            .ok()
-            .and_then(|url| url.host_str().map(str::to_owned));
-        host.is_some_and(|host| {
-            let address = host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .parse::<IpAddr>();
-            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-        })
-    };
     match url {
         Some(url) => is_loopback(url),
         None => {
             variables.any(|(name, url)| name.starts_with("AWS_ENDPOINT_URL_") && is_loopback(&url))
         }
     }
+}
+
+/// Whether the address is on this machine.
+pub(super) fn is_loopback(url: &str) -> bool {
+    let host = url::Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    host.is_some_and(|host| {
+        let address = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    })
 }
 
 #[cfg(test)]

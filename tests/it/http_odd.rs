@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::http_api::{
     GOOD, api, assert_unmixed, comparable, id, served, stage_of, watched,
 };
-use crate::support::kill::each_waiting;
+use crate::support::kill::each;
 use crate::support::rest_api::{API, assert_mentions};
 use crate::support::{TestAws, Workplace, assert_same};
 
@@ -413,7 +413,7 @@ fn generated(number: u64) -> Odd {
 #[test]
 fn every_shape_is_told_protected_rolled_back_and_restored() {
     let shapes = shapes().into_iter().chain((0..3).map(generated)).collect();
-    each_waiting(shapes, |number, odd: Odd| {
+    each(shapes, |number, odd: Odd| {
         let (stage, auto_deploy) = STAGES[number % STAGES.len()];
         odd.lives(stage, auto_deploy);
     });

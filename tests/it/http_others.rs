@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::http_odd::{account, workplace};
 use crate::support::http_api::{api, comparable, id, served, stage_of};
-use crate::support::kill::each_waiting;
+use crate::support::kill::each;
 use crate::support::rest_api::assert_mentions;
 use crate::support::{TestAws, Workplace, assert_same};
 
@@ -125,7 +125,7 @@ fn edits_at_any_moment_of_up_are_kept() {
         ("UpdateStage", 2),
         ("UpdateStage", 3),
     ];
-    each_waiting(moments, |_, (operation, nth)| {
+    each(moments, |_, (operation, nth)| {
         let when = format!("{operation} {nth}");
         let (aws, here) = orders(true);
         let rule =
@@ -218,7 +218,7 @@ fn automatic_deployment_that_others_turn_on_meanwhile_does_not_leave_a_mixed_sta
         ("CreateDeployment", 1),
         ("UpdateStage", 2),
     ];
-    each_waiting(moments, |_, (operation, nth)| {
+    each(moments, |_, (operation, nth)| {
         let when = format!("{operation} {nth}");
         let (aws, here) = orders(true);
         let before = aws.account();

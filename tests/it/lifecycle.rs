@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 
-use crate::support::{Run, TestAws, Workplace, assert_same, eventually};
+use crate::support::{Run, TestAws, Workplace, assert_same, eventually, http_api};
 use serde_json::json;
 
 #[test]
@@ -150,15 +150,28 @@ fn transitions_are_waited_for_and_interfaces_reaped() {
 /// Source: API Gateway quotas: 10 requests a second with a burst of 40, for all control plane requests of an account.
 #[test]
 fn no_call_exceeds_the_quota_of_api_gateway() {
-    let aws = TestAws::seeded();
-    let workplace = Workplace::new(&aws);
+    let rest = TestAws::seeded();
+    let workplace = Workplace::new(&rest);
+    stays_below_quota(&rest, &workplace.distant(&rest), 20);
+    let mut api = http_api::rich("prod", true);
+    api["stages"] = json!([{"name": "prod", "auto_deploy": true}, {"name": "dev"}]);
+    let http = http_api::account(&api);
+    let workplace = http_api::workplace(&http, "[prod, dev]");
+    // More than the burst: the others have to wait.
+    stays_below_quota(&http, &workplace.distant(&http), 60);
+}
+
+fn stays_below_quota(aws: &TestAws, workplace: &Workplace, at_least: usize) {
     let quota = json!({"per_second": 10, "burst": 40});
     aws.post("config", &json!({"apigateway_rate": quota}));
     for arguments in [["up", "--yes"], ["down", "--yes"]] {
         workplace.succeed(&arguments);
         let log = aws.log();
-        let calls = log.iter().filter(|entry| entry["service"] == "apigateway");
-        assert!(calls.count() > 20, "{arguments:?}");
+        let services = ["apigateway", "apigatewayv2"].map(|name| json!(name));
+        let calls = log
+            .iter()
+            .filter(|entry| services.contains(&entry["service"]));
+        assert!(calls.count() > at_least, "{arguments:?}");
         let throttled = log.iter().filter(|entry| entry["status"] == 429);
         assert_eq!(throttled.count(), 0, "{arguments:?}");
         // The token bucket is full again before the next run.

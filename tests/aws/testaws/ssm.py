@@ -125,6 +125,13 @@ def _decrypts(call: Call, names: list[str]) -> None:
 @operation("ssm", "GetParametersByPath")
 def parameters_by_path(world: World, call: Call) -> Any:
     path = call.params["Path"].rstrip("/")
-    store = ssm_backends[ACCOUNT][call.region]._parameters
-    _decrypts(call, [name for name in list(store) if name.startswith(f"{path}/")])
-    return call.moto()
+    backend = ssm_backends[ACCOUNT][call.region]
+    _decrypts(call, [name for name in list(backend._parameters) if name.startswith(f"{path}/")])
+    if call.get("ParameterFilters"):
+        return call.moto()
+    # The program makes no other call as often: moto would parse the request again.
+    page, token = backend.get_parameters_by_path(
+        path, call.get("Recursive", False), None, call.get("NextToken"), call.get("MaxResults", 10)
+    )
+    shown = [one.response_object(call.get("WithDecryption", False), call.region) for one in page]
+    return {"Parameters": shown, "NextToken": token}

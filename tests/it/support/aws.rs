@@ -103,6 +103,11 @@ impl TestAws {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The address of the account as one that is not a loopback address. Linux connects to it through the loopback interface.
+    pub fn distant_url(&self) -> String {
+        format!("http://0.0.0.0:{}", self.port)
+    }
+
     /// Sends a control request with a body.
     pub fn post(&self, path: &str, body: &Value) -> Value {
         let mut answer = ureq::post(format!("{}/_test/{path}", self.url()))

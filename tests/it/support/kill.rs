@@ -97,17 +97,7 @@ fn held_or_ended(aws: &TestAws, child: &mut Child) -> Option<String> {
 
 /// Runs `scenario` with each item and its number, starting at 1, on as many threads as there are cores.
 pub fn each<T: Send>(items: Vec<T>, scenario: impl Fn(usize, T) + Sync) {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    on_threads(cores, items, scenario);
-}
-
-/// The same for scenarios that mostly wait for the rate at which the program calls API Gateway.
-pub fn each_waiting<T: Send>(items: Vec<T>, scenario: impl Fn(usize, T) + Sync) {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    on_threads(3 * cores, items, scenario);
-}
-
-fn on_threads<T: Send>(threads: usize, items: Vec<T>, scenario: impl Fn(usize, T) + Sync) {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let left: Mutex<VecDeque<_>> = Mutex::new((1..).zip(items).collect());
     let next = || {
         let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);

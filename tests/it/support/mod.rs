@@ -77,6 +77,12 @@ impl Workplace {
         workplace
     }
 
+    /// The same folder, but the program does not see that the account is on this machine, and treats it as AWS.
+    pub fn distant(self, aws: &TestAws) -> Self {
+        let url = aws.distant_url();
+        Self { url, ..self }
+    }
+
     /// Writes a file in the folder.
     pub fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::File::create(self.path(name))
