@@ -17,6 +17,7 @@ mod cache_leave;
 mod claims;
 mod cli;
 mod config;
+mod conflicts;
 mod dead;
 mod distribution;
 mod docs;

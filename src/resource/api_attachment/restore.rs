@@ -9,9 +9,8 @@ use super::marker::is_ours;
 use super::own_deployments::remove_unserved;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
 use super::removal::restore_stage;
-use super::restored::{self, same_guard};
-use super::{automatic, missing_record, responses, sharing, stages};
-use crate::api_gateway::change::restore_method;
+use super::{automatic, missing_record, responses, restored, sharing, stages};
+use crate::api_gateway::change::{restore_method, set_response};
 use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::aws::optional;
 use crate::resource::{Context, ResourceError, api_authorizer};
@@ -129,7 +128,7 @@ fn tell_changed(cx: &Context, actual: &Actual, before: &Method) {
     else {
         return;
     };
-    let as_before = same_guard(now, &actual.restored(before));
+    let as_before = now.has_authorization_of(&actual.restored(before));
     if !actual.is_taken(now) && !as_before && !actual.is_closed(now) {
         let text = format!(
             "{} was changed by another user since and stays unchanged",
@@ -179,8 +178,7 @@ async fn restore_responses(cx: &Context, actual: &Actual) -> Result<(), Resource
             continue;
         }
         if responses::is_untouched(taken, now) {
-            api_gateway::rest::responses::set(cx, &actual.target.id, kind, taken.before.as_ref())
-                .await?;
+            set_response(cx, &actual.target.id, kind, taken.before.as_ref(), now).await?;
         } else {
             let text = format!(
                 "the gateway response {kind} was changed by another user since and stays unchanged"
@@ -259,7 +257,7 @@ async fn prove<'a>(
         else {
             continue;
         };
-        if !same_guard(now, wanted) {
+        if !now.has_authorization_of(wanted) {
             let (now, label) = (&now.authorization, now.label());
             return Err(lags(format!(
                 "{label} is {now} after it was restored to {}",
