@@ -82,6 +82,7 @@ mod scope;
 mod serverless;
 mod stacks;
 mod stage_list;
+mod stage_list_odd;
 mod stored;
 mod support;
 mod sweep;

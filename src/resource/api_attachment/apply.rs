@@ -398,8 +398,11 @@ impl ApiAttachment {
             return Ok(());
         };
         if head.closing {
+            let others = sharing::others(&cx, &self.api).await?;
+            let kept = sharing::former(others.iter().map(|(_, record)| record));
             for found in deployments(&cx, self.api.api()).await? {
-                if is_of_closing(actual, &found.id, &found.description) {
+                if is_of_closing(actual, &found.id, &found.description) && !kept.contains(&found.id)
+                {
                     remove(&cx, &actual.id, &self.api, &found.id).await?;
                 }
             }
