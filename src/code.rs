@@ -210,7 +210,7 @@ codes! {
         "Turn off the automatic deployment of the stage that the finding names, add the stage to `api.stage`, or delete it. A stage of quick create cannot be one of several: name it alone, or leave it out."
     }
     AttachedToOtherStage "attached-to-other-stage" {
-        "The stack protects another stage of the same HTTP or WebSocket API. The stages share one draft, whose routes cannot have the authorizer for one stage and be restored for the other."
+        "The stack protects another stage of the same API. The stages share one draft, whose methods cannot have the authorizer for one stage and be restored for the other. Only a stage of a REST API can leave: it serves the deployment again that it served before the stack. This is not possible if others have deleted that deployment, or have published changes since."
         "Nothing was changed."
         "Add the former stage to the list of `api.stage`. Or run `threescale-gw down` first, then `threescale-gw up` with the new stage."
     }

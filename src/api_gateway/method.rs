@@ -1,5 +1,6 @@
 //! A method of a REST API, or a route of an HTTP or WebSocket API.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,14 @@ pub struct Method {
 }
 
 impl Method {
+    /// Whether two states of a method have the same authorization.
+    pub fn has_authorization_of(&self, other: &Self) -> bool {
+        let scopes = |method: &Self| method.scopes.iter().cloned().collect::<BTreeSet<_>>();
+        self.authorization == other.authorization
+            && self.authorizer_id == other.authorizer_id
+            && scopes(self) == scopes(other)
+    }
+
     /// A method without authorization.
     pub fn new(verb: &str, path: &str) -> Self {
         Self {

@@ -148,6 +148,16 @@ impl AwsError {
         self.class == Class::Unreadable && !reads(verb(self.operation))
     }
 
+    /// How long the call may be sent again that API Gateway has not carried out, because it carries out one write at a time for
+    /// an API. `None` for other errors.
+    pub fn is_behind_another_write(&self) -> Option<Duration> {
+        match self.class {
+            Class::NotYet(budget) if self.code == "ConflictException" => Some(budget),
+            _ => None,
+        }
+        .filter(|_| self.operation.starts_with("apigateway:"))
+    }
+
     /// Whether the resource that the call should create already exists.
     pub fn is_already_there(&self) -> bool {
         let code = self.code.as_str();

@@ -4,6 +4,7 @@
 //! Only the duration of the current problem is kept between two rounds. A killed run, a lost
 //! response and a throttled call are therefore all handled in the same way: by reading the state.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -65,7 +66,9 @@ pub(super) struct StepRunner<'a> {
     waiting: Option<(String, Instant)>,
     /// Whether an unknown state was reported.
     named: bool,
-    trouble: Option<(Instant, Backoff)>,
+    /// Since when which calls have failed, without a change in between: a call that fails after others have succeeded has its
+    /// own time.
+    trouble: BTreeMap<&'static str, (Instant, Backoff)>,
     changes: usize,
     made: Option<PendingCreate>,
     /// Whether something was changed, or may have been.
@@ -126,7 +129,7 @@ impl<'a> StepRunner<'a> {
             polls,
             waiting: None,
             named: false,
-            trouble: None,
+            trouble: BTreeMap::new(),
             changes: 0,
             made: None,
             acted: false,
@@ -409,7 +412,7 @@ impl<'a> StepRunner<'a> {
     /// Waits a short time, with a limit, while the state is `what`, and returns the view for the next
     /// read.
     async fn wait(&mut self, what: &str, budget: Duration) -> Result<Context, StepError> {
-        self.trouble = None;
+        self.trouble.clear();
         let since = match &self.waiting {
             Some((text, since)) if text == what => *since,
             _ => {
@@ -465,7 +468,7 @@ impl<'a> StepRunner<'a> {
         what: &str,
     ) -> Result<(), StepError> {
         let Err(error) = result else {
-            self.trouble = None;
+            self.trouble.clear();
             self.changes += 1;
             if self.changes > MAX_CHANGES {
                 return Err(StepError::Failed(ResourceError::NotConverging {
@@ -499,7 +502,8 @@ impl<'a> StepRunner<'a> {
         };
         let (since, backoff) = self
             .trouble
-            .get_or_insert_with(|| (Instant::now(), Backoff::new()));
+            .entry(error.subject())
+            .or_insert_with(|| (Instant::now(), Backoff::new()));
         let spent = since.elapsed();
         if spent > budget {
             return Err(StepError::Failed(error.after(spent)));

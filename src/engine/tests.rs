@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
 use super::executor::{Outcome, execute};
 use super::plan::{Operation, Plan, Step};
 use crate::action::Action;
-use crate::aws::{Aws, Target};
+use crate::aws::{Aws, AwsError, Class, Target};
 use crate::cancel::CancelToken;
 use crate::event::Sink;
 use crate::id::LogicalId;
@@ -30,6 +31,8 @@ struct Course {
     /// How many reads do not show it although it is created.
     hidden: usize,
     refuses: bool,
+    /// The calls that are refused for the moment when it is created, one at each attempt.
+    busy: VecDeque<&'static str>,
 }
 
 /// An account with resources of one kind.
@@ -185,6 +188,11 @@ impl DynResource for Desired {
         Box::pin(async move {
             self.1.call(format!("create {}", self.0));
             self.1.course(self.0, |course| {
+                if let Some(operation) = course.busy.pop_front() {
+                    let class = Class::NotYet(Duration::from_millis(100));
+                    let error = AwsError::incomplete(operation, "busy");
+                    return Err(AwsError { class, ..error }.into());
+                }
                 course.made = !course.refuses;
                 match course.refuses {
                     true => Err(ResourceError::Blocked {
@@ -369,4 +377,22 @@ async fn an_unknown_state_is_waited_for() {
     let account = Account::with([("a", course)]);
     let outcome = create(account, &[("a", &[])], &CancelToken::new(None)).await;
     assert!(outcome.is_done());
+}
+
+/// Several calls of one resource that are refused for the moment, one after the other, do not share the time for which a call is
+/// tried again.
+#[tokio::test]
+async fn each_call_has_its_own_time() {
+    for (busy, is_done) in [
+        (["ec2:One", "ec2:Two", "ec2:Three"], true),
+        (["ec2:One", "ec2:One", "ec2:One"], false),
+    ] {
+        let course = Course {
+            busy: busy.into(),
+            ..Course::default()
+        };
+        let account = Account::with([("a", course)]);
+        let outcome = create(account, &[("a", &[])], &CancelToken::new(None)).await;
+        assert_eq!(outcome.is_done(), is_done, "{busy:?}: {outcome:?}");
+    }
 }

@@ -680,6 +680,7 @@ async fn of_methods(
         }
         let blocker = kinds::former_stages(&configured, &attached);
         findings.block(Code::AttachedToOtherStage, blocker);
+        findings.block(Code::AttachedToOtherStage, ApiAttachments::stuck(cx).await?);
     } else {
         for target in facts.stages() {
             if automatic::is_left_frozen(cx, target).await? {

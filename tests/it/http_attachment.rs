@@ -229,7 +229,7 @@ fn a_managed_stage_is_changed_route_by_route() {
 /// Each changing call of `up` and `down` fails once, or its answer is lost.
 #[test]
 fn a_fault_at_each_call_changes_nothing_in_the_end() {
-    for kind in ["throttle", "500", "drop", "unreadable"] {
+    for kind in ["throttle", "500", "drop", "unreadable", "conflict"] {
         let aws = account(&rich("prod", true));
         let before = aws.account();
         let here = workplace(&aws, "prod");

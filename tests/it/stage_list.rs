@@ -190,7 +190,7 @@ fn down_killed_after_each_call_is_finished_by_the_next_down() {
 /// The other kinds of faults are tried with one stage.
 #[test]
 fn a_fault_at_each_call_changes_nothing_in_the_end() {
-    each(vec!["throttle", "drop"], |_, kind| {
+    each(vec!["throttle", "drop", "conflict"], |_, kind| {
         let aws = http();
         let before = aws.account();
         let here = workplace(&aws, &list(&KILLED));

@@ -17,7 +17,7 @@ use super::stages::{self, Frozen};
 use super::{
     deleted_api, other_stacks, responses, restore, restored, selection, sharing, undeployed_changes,
 };
-use crate::api_gateway::change::{deploy, restore_method, set_authorizer};
+use crate::api_gateway::change::{deploy, restore_method, set_authorizer, set_response};
 use crate::api_gateway::{self, ApiTarget, Deployment, Method, Response, deployments};
 use crate::decision::guarded;
 use crate::id::LogicalId;
@@ -398,8 +398,11 @@ impl ApiAttachment {
             return Ok(());
         };
         if head.closing {
+            let others = sharing::others(&cx, &self.api).await?;
+            let kept = sharing::former(others.iter().map(|(_, record)| record));
             for found in deployments(&cx, self.api.api()).await? {
-                if is_of_closing(actual, &found.id, &found.description) {
+                if is_of_closing(actual, &found.id, &found.description) && !kept.contains(&found.id)
+                {
                     remove(&cx, &actual.id, &self.api, &found.id).await?;
                 }
             }
@@ -437,16 +440,17 @@ impl ApiAttachment {
                 let is_recorded = record.responses.contains_key(*kind);
                 record::write_response(cx, other, kind, &taken, is_recorded).await?;
             }
-            if actual.responses.get(*kind) != Some(response) {
-                api_gateway::rest::responses::set(cx, &self.api.id, kind, Some(response)).await?;
+            let now = actual.responses.get(*kind);
+            if now != Some(response) {
+                set_response(cx, &self.api.id, kind, Some(response), now).await?;
             }
         }
         for kind in &steps.restore {
             let taken = known.get(kind).cloned().unwrap_or_default();
             let is_shared = actual.shared_responses.contains_key(kind);
-            if !is_shared && responses::is_untouched(&taken, actual.responses.get(kind)) {
-                api_gateway::rest::responses::set(cx, &self.api.id, kind, taken.before.as_ref())
-                    .await?;
+            let now = actual.responses.get(kind);
+            if !is_shared && responses::is_untouched(&taken, now) {
+                set_response(cx, &self.api.id, kind, taken.before.as_ref(), now).await?;
             }
             if record.contains_key(kind) {
                 record::remove_response(cx, &self.api, kind).await?;

@@ -2,6 +2,7 @@
 
 use super::actual::Actual;
 use super::{deleted_api, record, removal, restore};
+use crate::api_gateway::Method;
 use crate::kind::Kind;
 use crate::resource::{Context, Identity, Listing, ResourceError, ResourceKind};
 
@@ -27,6 +28,18 @@ impl ApiAttachments {
         }
         Ok(pending)
     }
+
+    /// Why stages of a REST API cannot leave the stages of the run, one sentence each.
+    ///
+    /// # Errors
+    /// The errors of the services.
+    pub async fn stuck(cx: &Context) -> Result<Vec<String>, ResourceError> {
+        let mut stuck = Vec::new();
+        for actual in Self::list(cx).await?.owned {
+            stuck.extend(removal::stuck(cx, &actual).await?);
+        }
+        Ok(stuck)
+    }
 }
 
 impl ResourceKind for ApiAttachments {
@@ -39,11 +52,21 @@ impl ResourceKind for ApiAttachments {
         for target in cx.stages() {
             records.entry(target.clone()).or_default();
         }
-        for (target, record) in records {
-            let actual = Actual::load(cx, &target, record).await?;
+        for (target, record) in &records {
+            let actual = Actual::load(cx, target, record.clone()).await?;
+            // What another stage has recorded is restored with that one.
+            let is_elsewhere = |before: &Method| {
+                let mut others = records.iter();
+                others.any(|(other, record)| {
+                    let is_other = other.api() == target.api() && other != target;
+                    is_other && record.method(&before.path, &before.method).is_some()
+                })
+            };
+            let is_restored = !cx.stages().contains(target) && !removal::moves(cx, &actual);
+            let mut unrecorded = actual.unrecorded.iter();
             let concerns = !actual.record.chunks.is_empty()
                 || !actual.record.responses.is_empty()
-                || !actual.unrecorded.is_empty()
+                || unrecorded.any(|before| !is_restored || !is_elsewhere(before))
                 || !actual.unknown.is_empty()
                 || actual.record.head.as_ref().is_some_and(|head| head.frozen);
             if concerns {

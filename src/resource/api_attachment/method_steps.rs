@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use super::actual::Actual;
 use super::marker::protects;
 use super::record::digest;
-use super::{other_stacks, responses, restored, selection};
+use super::{other_stacks, responses, selection};
 use crate::api_gateway::{AuthorizationType, AuthorizerSettings, Method, Protocol, Stage};
 use crate::pattern::MethodPattern;
 use crate::responses::Responses;
@@ -171,7 +171,7 @@ pub(super) fn method_steps<'a>(actual: &'a Actual, wanted: &Wanted) -> Attachmen
         .is_some_and(|head| head.resetting);
     let return_to_other_stack = held()
         .filter(|(held, now)| {
-            let is_before = restored::same_guard(now, &actual.restored(&held.before));
+            let is_before = now.has_authorization_of(&actual.restored(&held.before));
             resetting && is_before && !now.asks(&held.authorizer_id)
         })
         .map(|(held, now)| (now, held.authorizer_id.as_str()))

@@ -9,7 +9,7 @@ use super::marker::{protects, restores};
 use super::own_deployments::remove;
 use super::{sharing, undeployed_changes};
 use crate::api_gateway::change::{deploy, move_stage};
-use crate::api_gateway::{self, Deployment, Method, Protocol, deployments};
+use crate::api_gateway::{self, ApiTarget, Deployment, Method, Protocol, deployments};
 use crate::resource::{Context, ResourceError};
 use crate::responses::Responses;
 
@@ -64,6 +64,82 @@ fn stage_move(actual: &Actual, all: &[Deployment], keep_protected: bool) -> Stag
     ))
 }
 
+/// Whether the removal of this stack moves the stage.
+pub(super) fn moves(cx: &Context, actual: &Actual) -> bool {
+    // To which deployment does not matter.
+    stage_move(actual, &[], cx.options().keep_protected) != StageMove::Stays
+}
+
+/// Why a stage cannot leave the stages of the stack: it would have to serve a new deployment, which would contain the
+/// authorizer, because the other stages keep it in the draft. `all`: the deployments of the API. Pure.
+fn why_stuck(actual: &Actual, all: &[Deployment]) -> Option<&'static str> {
+    if !matches!(stage_move(actual, all, false), StageMove::Deploys(_)) {
+        return None;
+    }
+    let description = actual.stage.as_ref().map(|stage| &*stage.description);
+    let is_ours = protects(description.unwrap_or_default(), &actual.marker).is_some();
+    let head = actual.record.head.as_ref();
+    Some(match head.filter(|_| is_ours) {
+        None => "another user has deployed it since",
+        Some(head) if head.published => {
+            "changes of others were published with this stack's deployment"
+        }
+        Some(head) if head.previous_deployment.is_none() => {
+            "another user has deployed it between two deployments of this stack"
+        }
+        Some(_) => "the deployment that it served before the stack no longer exists",
+    })
+}
+
+/// Whether a stage of a REST API leaves the stages of the run. Those of other APIs are refused.
+fn is_leaving(cx: &Context, target: &ApiTarget) -> bool {
+    target.protocol == Protocol::Rest && cx.successor(target).is_some()
+}
+
+/// The sentence about a stage that cannot leave the stages of the run.
+///
+/// # Errors
+/// The error of the service.
+pub(super) async fn stuck(cx: &Context, actual: &Actual) -> Result<Option<String>, ResourceError> {
+    let target = &actual.target;
+    if !is_leaving(cx, target) {
+        return Ok(None);
+    }
+    let all = deployments(cx, target.api()).await?;
+    Ok(why_stuck(actual, &all).map(|why| format!("{}: {STUCK_HINT}", told_stuck(target, why))))
+}
+
+fn told_stuck(target: &ApiTarget, why: &str) -> String {
+    format!(
+        "stage {} of {} {} cannot leave `api.stage`: {why}, and a new deployment would contain the authorizer, which the other stages keep",
+        target.stage, target.protocol, target.id
+    )
+}
+
+const STUCK_HINT: &str = "add the stage again, or run `threescale-gw down` first";
+
+/// Refuses to change anything for a stage that cannot leave the stages of the run.
+///
+/// # Errors
+/// The error of the service, or why.
+pub(super) async fn ensure_leaves(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
+    if !is_leaving(cx, &actual.target) {
+        return Ok(());
+    }
+    let all = deployments(cx, actual.target.api()).await?;
+    refuse_stuck(actual, &all)
+}
+
+fn refuse_stuck(actual: &Actual, all: &[Deployment]) -> Result<(), ResourceError> {
+    match why_stuck(actual, all) {
+        None => Ok(()),
+        Some(why) => Err(ResourceError::ConcurrentChange {
+            what: told_stuck(&actual.target, why),
+            hint: Some(STUCK_HINT.to_owned()),
+        }),
+    }
+}
+
 /// Whether the removal of this stack deletes the deployment. Pure.
 fn is_removed(actual: &Actual, keep_protected: bool, id: &str, description: &str) -> bool {
     protects(description, &actual.marker).is_some()
@@ -84,6 +160,9 @@ pub(super) async fn restore_stage(
     let all = deployments(cx, target.api()).await?;
     let actual = &actual.with_current_stage(cx).await?;
     let keep_protected = cx.options().keep_protected;
+    if is_leaving(cx, target) {
+        refuse_stuck(actual, &all)?;
+    }
     let moved_to = match stage_move(actual, &all, keep_protected) {
         StageMove::Stays => None,
         StageMove::Returns(previous) => {

@@ -8,10 +8,9 @@ use super::actual::Actual;
 use super::marker::is_ours;
 use super::own_deployments::remove_unserved;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
-use super::removal::restore_stage;
-use super::restored::{self, same_guard};
-use super::{automatic, missing_record, responses, sharing, stages};
-use crate::api_gateway::change::restore_method;
+use super::removal::{ensure_leaves, restore_stage};
+use super::{automatic, missing_record, responses, restored, sharing, stages};
+use crate::api_gateway::change::{restore_method, set_response};
 use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::aws::optional;
 use crate::resource::{Context, ResourceError, api_authorizer};
@@ -25,6 +24,7 @@ const LAG: Duration = Duration::from_secs(60);
 /// The errors of the services, or what still differs.
 pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
     missing_record::refuse(&actual.unknown)?;
+    ensure_leaves(cx, actual).await?;
     let frozen = freeze(cx, actual).await?;
     let actual = frozen.as_ref().unwrap_or(actual);
     // If only the stage changed, the attachment to the new stage has taken these over.
@@ -129,7 +129,7 @@ fn tell_changed(cx: &Context, actual: &Actual, before: &Method) {
     else {
         return;
     };
-    let as_before = same_guard(now, &actual.restored(before));
+    let as_before = now.has_authorization_of(&actual.restored(before));
     if !actual.is_taken(now) && !as_before && !actual.is_closed(now) {
         let text = format!(
             "{} was changed by another user since and stays unchanged",
@@ -179,8 +179,7 @@ async fn restore_responses(cx: &Context, actual: &Actual) -> Result<(), Resource
             continue;
         }
         if responses::is_untouched(taken, now) {
-            api_gateway::rest::responses::set(cx, &actual.target.id, kind, taken.before.as_ref())
-                .await?;
+            set_response(cx, &actual.target.id, kind, taken.before.as_ref(), now).await?;
         } else {
             let text = format!(
                 "the gateway response {kind} was changed by another user since and stays unchanged"
@@ -259,7 +258,7 @@ async fn prove<'a>(
         else {
             continue;
         };
-        if !same_guard(now, wanted) {
+        if !now.has_authorization_of(wanted) {
             let (now, label) = (&now.authorization, now.label());
             return Err(lags(format!(
                 "{label} is {now} after it was restored to {}",

@@ -1,8 +1,6 @@
 //! The desired state of a method once this stack stops protecting it, and when the record of it is
 //! out of date. Pure.
 
-use std::collections::BTreeSet;
-
 use super::other_stacks;
 use super::record::CLOSED;
 use crate::api_gateway::{AuthorizationType, Authorizer, Mark, Method};
@@ -76,14 +74,6 @@ pub fn is_in_use(before: &Method, now: &Method) -> bool {
     before.is_absent && !now.is_absent && !now.is_bare
 }
 
-/// Whether two states of a method have the same authorization.
-pub fn same_guard(one: &Method, other: &Method) -> bool {
-    let scopes = |method: &Method| method.scopes.iter().cloned().collect::<BTreeSet<_>>();
-    one.authorization == other.authorization
-        && one.authorizer_id == other.authorizer_id
-        && scopes(one) == scopes(other)
-}
-
 /// Whether the owner changed a method that this stack does not protect since it was recorded. A
 /// change by a stack of this program does not count, and for an authorizer that no longer exists
 /// the answer is unknown.
@@ -97,7 +87,7 @@ pub fn is_changed(now: &Method, before: &Method, authorizers: &[Authorizer]) -> 
     };
     is_theirs
         && (now.is_absent != before.is_absent
-            || !same_guard(now, &restored_or_closed(before, authorizers)))
+            || !now.has_authorization_of(&restored_or_closed(before, authorizers)))
 }
 
 #[cfg(test)]

@@ -72,6 +72,13 @@ pub(super) async fn note_closing(cx: &Context, target: &ApiTarget) -> Result<(),
     Ok(())
 }
 
+/// The deployments to which stages with these records may be moved back.
+pub(super) fn former<'a>(records: impl Iterator<Item = &'a Record>) -> BTreeSet<String> {
+    let heads = records.filter_map(|record| record.head.as_ref());
+    let former = heads.flat_map(|head| [&head.previous_deployment, &head.last_deployment]);
+    former.flatten().cloned().collect()
+}
+
 /// The deployments that the other stages of the API serve to which the stack is attached, or will be, and those to which they
 /// may be moved back.
 ///
@@ -82,13 +89,7 @@ pub(super) async fn needed_elsewhere(
     target: &ApiTarget,
 ) -> Result<BTreeSet<String>, ResourceError> {
     let attached = others(&cx.fresh(), target).await?;
-    let mut needed = BTreeSet::new();
-    for (_, record) in &attached {
-        if let Some(head) = &record.head {
-            let former = [&head.previous_deployment, &head.last_deployment];
-            needed.extend(former.into_iter().flatten().cloned());
-        }
-    }
+    let mut needed = former(attached.iter().map(|(_, record)| record));
     let wanted = cx.stages().iter().filter(|other| *other != target);
     let names: BTreeSet<_> = attached
         .iter()
