@@ -6,7 +6,7 @@ use super::stage::Stage;
 use super::target::{ApiRef, ApiTarget, Protocol};
 use super::{http, rest};
 use crate::aws::AwsError;
-use crate::resource::Context;
+use crate::resource::{Context, ResourceError};
 
 /// Sets an authorizer on a method, or creates the route with it. `now`: its current state.
 ///
@@ -122,8 +122,11 @@ pub async fn set_automatic_deployment(
 /// Waits until API Gateway has ended the automatic deployments of the API, which REST APIs do not have.
 ///
 /// # Errors
-/// The error of the service.
-pub async fn await_automatic_deployments(cx: &Context, api: ApiRef<'_>) -> Result<(), AwsError> {
+/// The error of the service, or that one is pending for two minutes.
+pub async fn await_automatic_deployments(
+    cx: &Context,
+    api: ApiRef<'_>,
+) -> Result<(), ResourceError> {
     match api.protocol {
         Protocol::Rest => Ok(()),
         Protocol::Http | Protocol::WebSocket => {

@@ -346,6 +346,7 @@ mod tests {
             id: id.to_owned(),
             description: description.to_owned(),
             created: jiff::Timestamp::from_second(second).ok(),
+            is_automatic: false,
         };
         assert_eq!(listed(Vec::new()), "the API has no other deployment");
         let left = vec![made("a", "first", 0), made("b", "", 86_400)];
