@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let api_locks = ApiLocks::new(&cx, &cancel, args.lock_timeout);
     let moved = move_stages(&cx, global, &targets, &way, &api_locks).await;
     api_locks.release().await;
-    let (stages, stuck) = moved?;
+    let (stages, stuck, is_behind) = moved?;
     // If the user names a deployment, the functions' version is not the problem.
     let functions = match way {
         RollbackTarget::Deployment(_) => Vec::new(),
@@ -123,9 +123,10 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     }
     let text = list("not everything could be moved:", &stuck);
     let error = Error::failed(anyhow::anyhow!(text)).with_code(Code::CannotRollBack);
-    Err(error.hint(
-        "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
-    ))
+    Err(error.hint(match is_behind {
+        true => "remove the cause, and run `threescale-gw rollback` again, which lets API Gateway deploy the restored routes again",
+        false => "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
+    }))
 }
 
 /// Refuses a deployment for another mode than that of the live version: requests without a key would meet neither mode.
@@ -190,16 +191,18 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     }))
 }
 
-/// Moves the stages. Returns what became of each, and what could not be moved.
+/// Moves the stages. Returns what became of each, what could not be moved, and whether that is because the routes of a stage that
+/// cannot be moved are restored and not deployed.
 async fn move_stages(
     cx: &Context,
     global: &Global,
     targets: &[ApiTarget],
     way: &RollbackTarget,
     api_locks: &ApiLocks,
-) -> Result<(Vec<Value>, Vec<String>)> {
+) -> Result<(Vec<Value>, Vec<String>, bool)> {
     let mut stages = Vec::new();
     let mut stuck = Vec::new();
+    let mut is_behind = false;
     for target in targets {
         let (api, stage) = (&target.id, &target.stage);
         let outcome = async {
@@ -230,6 +233,15 @@ async fn move_stages(
                     restored.describe()
                 );
                 (true, None, None, text)
+            }
+            RolledBack::NotDeployed(restored, served) => {
+                is_behind = true;
+                stuck.push(format!(
+                    "{} in API {api}, but {}",
+                    restored.describe(),
+                    served.describe()
+                ));
+                continue;
             }
             RolledBack::NotOurs { deployment } => {
                 let text = format!(
@@ -269,7 +281,7 @@ async fn move_stages(
             report::text(&text);
         }
     }
-    Ok((stages, stuck))
+    Ok((stages, stuck, is_behind))
 }
 
 /// Excludes other stacks on the API. A run of this stack is not waited for: the rollback may be there to undo it.
