@@ -345,9 +345,9 @@ codes! {
         "Change and delete the resources with the tool that manages them now. Complete an interrupted release with `threescale-gw release`. A new stack needs another name."
     }
     CannotRollBack "cannot-roll-back" {
-        "The deployment before that of the stack no longer exists, or others have published since."
+        "The deployment before that of the stack no longer exists, others have published since, or API Gateway could not deploy the restored routes."
         "The stage stays on its deployment."
-        "Move the stage to a deployment that you name with `threescale-gw rollback --to <deployment>`, or restore the API with `threescale-gw down`."
+        "Move the stage to a deployment that you name with `threescale-gw rollback --to <deployment>`, or restore the API with `threescale-gw down`. If a deployment failed, remove its cause and run the same command again."
     }
     AwsCredentials "aws-credentials" {
         "AWS does not accept the credentials: they are missing, wrong or expired, or the clock of this machine is wrong."

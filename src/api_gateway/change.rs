@@ -15,7 +15,7 @@ use super::target::{ApiRef, ApiTarget, Protocol};
 use super::{http, read, rest};
 use crate::aws::{AwsError, Backoff, optional};
 use crate::event::Event;
-use crate::resource::Context;
+use crate::resource::{Context, ResourceError};
 
 /// Sends a change again while API Gateway refuses it because of another write, unless `is_as_before` finds that this has
 /// changed what the change was decided on.
@@ -204,8 +204,11 @@ pub async fn set_automatic_deployment(
 /// Waits until API Gateway has ended the automatic deployments of the API, which REST APIs do not have.
 ///
 /// # Errors
-/// The error of the service.
-pub async fn await_automatic_deployments(cx: &Context, api: ApiRef<'_>) -> Result<(), AwsError> {
+/// The error of the service, or that one is pending for two minutes.
+pub async fn await_automatic_deployments(
+    cx: &Context,
+    api: ApiRef<'_>,
+) -> Result<(), ResourceError> {
     match api.protocol {
         Protocol::Rest => Ok(()),
         Protocol::Http | Protocol::WebSocket => {

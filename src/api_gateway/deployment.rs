@@ -8,4 +8,6 @@ pub struct Deployment {
     pub id: String,
     pub description: String,
     pub created: Option<Timestamp>,
+    /// Whether API Gateway made it by itself, because a stage deploys automatically.
+    pub is_automatic: bool,
 }

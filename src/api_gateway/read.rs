@@ -1,7 +1,8 @@
 //! Reads the operator's API. Each function asks the service of the API's protocol.
 //!
 //! API Gateway's control-plane calls are limited to 10 per second and account, so everything is
-//! read once per observation and in the largest pages.
+//! read once per observation, and of REST APIs in the largest pages. The listings of the other
+//! APIs have pages of the service's own size: how large one may be is not documented.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let api_locks = ApiLocks::new(&cx, &cancel, args.lock_timeout);
     let moved = move_stages(&cx, global, &targets, &way, &api_locks).await;
     api_locks.release().await;
-    let (stages, stuck) = moved?;
+    let (stages, stuck, is_behind) = moved?;
     // If the user names a deployment, the functions' version is not the problem.
     let functions = match way {
         RollbackTarget::Deployment(_) => Vec::new(),
@@ -126,9 +126,10 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     }
     let text = list("not everything could be moved:", &stuck);
     let error = Error::failed(anyhow::anyhow!(text)).with_code(Code::CannotRollBack);
-    Err(error.hint(
-        "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
-    ))
+    Err(error.hint(match is_behind {
+        true => "remove the cause, and run `threescale-gw rollback` again, which lets API Gateway deploy the restored routes again",
+        false => "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
+    }))
 }
 
 /// Refuses a deployment for another mode than that of the live version: requests without a key would meet neither mode.
@@ -193,16 +194,18 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     }))
 }
 
-/// Moves the stages. Returns what became of each, and what could not be moved.
+/// Moves the stages. Returns what became of each, what could not be moved, and whether that is because the routes of a stage that
+/// cannot be moved are restored and not deployed.
 async fn move_stages(
     cx: &Context,
     global: &Global,
     targets: &[ApiTarget],
     way: &RollbackTarget,
     api_locks: &ApiLocks,
-) -> Result<(Vec<Value>, Vec<String>)> {
+) -> Result<(Vec<Value>, Vec<String>, bool)> {
     let mut stages = Vec::new();
     let mut stuck = Vec::new();
+    let mut is_behind = false;
     // Before any stage moves: with another stack on the API, none does.
     for target in targets {
         exclude(cx, target, api_locks).await?;
@@ -233,6 +236,15 @@ async fn move_stages(
                     restored.describe()
                 );
                 (true, None, None, text)
+            }
+            RolledBack::NotDeployed(restored, served) => {
+                is_behind = true;
+                stuck.push(format!(
+                    "{} in API {api}, but {}",
+                    restored.describe(),
+                    served.describe()
+                ));
+                continue;
             }
             RolledBack::NotOurs { deployment } => {
                 let text = format!(
@@ -272,7 +284,7 @@ async fn move_stages(
             report::text(&text);
         }
     }
-    Ok((stages, stuck))
+    Ok((stages, stuck, is_behind))
 }
 
 /// Excludes other stacks on the API. A run of this stack is not waited for: the rollback may be there to undo it.
@@ -349,6 +361,7 @@ mod tests {
             id: id.to_owned(),
             description: description.to_owned(),
             created: jiff::Timestamp::from_second(second).ok(),
+            is_automatic: false,
         };
         assert_eq!(listed(Vec::new()), "the API has no other deployment");
         let left = vec![made("a", "first", 0), made("b", "", 86_400)];

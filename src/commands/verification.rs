@@ -172,6 +172,9 @@ fn moved_back(stage: &str, moved: std::result::Result<RolledBack, ResourceError>
         Ok(RolledBack::ChangedBack(restored)) => {
             format!("{} in stage {stage}", restored.describe())
         }
+        Ok(RolledBack::NotDeployed(restored, served)) => {
+            format!("{}, but {}", restored.describe(), served.describe())
+        }
         Ok(RolledBack::NotOurs { deployment } | RolledBack::OthersWithOurs { deployment }) => {
             format!(
                 "stage {stage} serves deployment {deployment}, which another user published since, and stays unchanged"

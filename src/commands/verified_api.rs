@@ -1,6 +1,7 @@
 //! What is verified: the API, how its methods should behave, and how its callers send their credentials.
 
 use super::session::Session;
+use crate::api_gateway::target::DEFAULT_STAGE;
 use crate::api_gateway::{self, Api, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::config::{Credentials, Mode};
 use crate::error::{Error, Result};
@@ -18,6 +19,8 @@ pub(super) struct VerifiedApi {
     pub(super) api: Api,
     pub(super) methods: Vec<(Method, Expectation)>,
     pub(super) credentials: Credentials,
+    /// The stages to which a path of the API's own address leads that begins with their name.
+    pub(super) beside: Vec<String>,
     /// Whether a refusal has its reason: as the API is, and once it is deployed.
     has_reasons: (bool, bool),
     /// Whether the live authorizer denies only requests that pass a limit, and whether the configured one does.
@@ -41,6 +44,7 @@ impl VerifiedApi {
             api: session.api.clone(),
             methods: meant(session, cx, target).await?,
             credentials: config.threescale.credentials.clone(),
+            beside: beside(cx, target).await?,
             has_reasons: (has_reasons && answers.write.is_empty(), has_reasons),
             denies_limits_only: (
                 function_publication::denies_limits_only(cx).await?,
@@ -92,6 +96,7 @@ impl VerifiedApi {
             api,
             methods: found_protected(cx, target).await?,
             credentials,
+            beside: beside(cx, target).await?,
             has_reasons: (has_reasons, has_reasons),
             denies_limits_only: (denies_limits_only, denies_limits_only),
             observes: (observes, observes.unwrap_or_default()),
@@ -121,6 +126,16 @@ impl VerifiedApi {
             ..Refusals::default()
         }
     }
+}
+
+/// The stages beside the stage `$default` of an HTTP API, which has no name in its address.
+async fn beside(cx: &Context, target: &ApiTarget) -> Result<Vec<String>> {
+    if target.protocol != Protocol::Http || target.stage != DEFAULT_STAGE {
+        return Ok(Vec::new());
+    }
+    let stages = api_gateway::stages(cx.aws(), target.api()).await?;
+    let names = stages.into_iter().map(|stage| stage.name);
+    Ok(names.filter(|name| name != DEFAULT_STAGE).collect())
 }
 
 /// The expected behavior of each method of the API.

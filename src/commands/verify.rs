@@ -183,6 +183,8 @@ pub(super) struct Requests {
     probes: Vec<Probe>,
     /// The key of the probes that no application has.
     unknown_key: Key,
+    /// What is said about the routes that no request reaches at the API's own address.
+    unreached: Option<String>,
 }
 
 impl Requests {
@@ -220,11 +222,18 @@ impl Requests {
             unknown_key: unknown_key.clone(),
             good: key.clone(),
         };
+        let mut probes = verify::probes(&api.api, &api.methods, &api.credentials, &keys);
+        let mut unreached = None;
+        if url == own {
+            unreached = unreached_routes(&probes, &api.beside);
+            probes.retain(|probe| verify::other_stage(&probe.path, &api.beside).is_none());
+        }
         Ok(Self {
             url: url.to_owned(),
             skipped: unreachable(&api.api, url == own),
-            probes: verify::probes(&api.api, &api.methods, &api.credentials, &keys),
+            probes,
             unknown_key,
+            unreached,
             key,
             api,
         })
@@ -377,6 +386,7 @@ impl Requests {
         if has_failed && self.api.api.protocol != Protocol::Rest {
             report.notes.push(FAILED.to_owned());
         }
+        report.notes.extend(self.unreached.clone());
         report
     }
 
@@ -448,6 +458,29 @@ pub(super) async fn prove(
 ) -> Result<Report> {
     let requests = Requests::prepare(session, cx, target, args, None).await?;
     requests.prove(cx, args.settle, before).await
+}
+
+/// Names the routes whose requests would reach another stage: one of `beside`, which the first segment of their path names.
+fn unreached_routes(probes: &[Probe], beside: &[String]) -> Option<String> {
+    let mut routes: Vec<_> = probes
+        .iter()
+        .filter_map(|probe| {
+            let stage = verify::other_stage(&probe.path, beside)?;
+            Some(format!("{} (stage {stage})", probe.label))
+        })
+        .collect();
+    routes.dedup();
+    let more = routes.split_off(routes.len().min(5)).len();
+    if more > 0 {
+        routes.push(format!("{more} more"));
+    }
+    (!routes.is_empty()).then(|| {
+        format!(
+            "not requested, because the API's own address with that path leads to another stage: {}; `threescale-gw verify --url` with \
+             a custom domain name reaches it",
+            routes.join(", ")
+        )
+    })
 }
 
 /// Why the API cannot be called at its own address, if that is the case.

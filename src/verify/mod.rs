@@ -20,3 +20,4 @@ pub use self::expectation::Expectation;
 pub use self::judge::judge;
 pub use self::probes::{Key, Keys, Probe, probes};
 pub use self::report::{Check, Fault, Report, Row, Verdict, document};
+pub use self::route_request::other_stage;

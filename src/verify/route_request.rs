@@ -41,6 +41,14 @@ pub(super) fn find<'a>(
     })
 }
 
+/// The stage to which a request to this path leads at the API's own address, if it is one of these: the first segment may name a
+/// stage, and every other path leads to `$default`. `path`: without a leading slash.
+/// Source: API Gateway Developer Guide, "Working with routes for HTTP APIs".
+pub fn other_stage<'a>(path: &str, stages: &'a [String]) -> Option<&'a String> {
+    let first = path.split(['/', '?']).next();
+    stages.iter().find(|stage| first == Some(stage.as_str()))
+}
+
 /// Whether preflight requests reach the route: it accepts every method, and the path has no route for `OPTIONS`.
 pub(super) fn catches_preflights(route: &Method, all: &[(Method, Expectation)]) -> bool {
     let has_own = all
@@ -165,6 +173,18 @@ mod tests {
             ),
         ] {
             assert_eq!(request(route, others), expected, "{route} {others:?}");
+        }
+    }
+
+    #[test]
+    fn a_first_segment_that_names_a_stage_leads_to_it() {
+        let stages = ["dev".to_owned(), "v1".to_owned()];
+        let found = |path| other_stage(path, &stages).map(String::as_str);
+        for path in ["v1", "v1/", "v1/orders", "v1?apikey=x"] {
+            assert_eq!(found(path), Some("v1"), "{path}");
+        }
+        for path in ["", "orders/v1", "v10", "V1/orders", "?v1"] {
+            assert_eq!(found(path), None, "{path}");
         }
     }
 

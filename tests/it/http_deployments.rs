@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::http_odd::{account, workplace};
-use crate::support::http_api::{assert_unmixed, comparable, id, served, stage_of, watched};
+use crate::support::http_api::{api, assert_unmixed, comparable, id, served, stage_of, watched};
+use crate::support::kill::each_waiting;
 use crate::support::rest_api::assert_mentions;
 use crate::support::{TestAws, Workplace, assert_same};
 
@@ -85,6 +86,68 @@ fn nothing_is_left_if_the_draft_is_deployed_with_the_next_change() {
     here.succeed(&["down", "--yes"]);
     assert_unmixed(&aws, 9, "up and down");
     assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// A deployment that API Gateway made by itself and lists late is none of another user: the former one is still known.
+#[test]
+fn an_automatic_deployment_that_is_listed_late_is_not_one_of_others() {
+    each_waiting((1..=6).collect(), |_, unlisted| {
+        let (aws, here) = orders(true);
+        let before = aws.account();
+        aws.post("config", &json!({"http_api": {"unlisted": unlisted}}));
+        let up = here.succeed(&UP);
+        let when = format!("{unlisted}: {}", up.stderr);
+        assert!(!up.stderr.contains("another user"), "{when}");
+        assert_protected(&aws);
+        for _ in 0..unlisted {
+            let of_api = json!({"ApiId": id(&before)});
+            aws.call("apigatewayv2", "GetDeployments", of_api);
+        }
+        here.succeed(&["rollback"]);
+        let now = aws.account();
+        assert_eq!(served(&now, "prod"), served(&before, "prod"), "{when}");
+        here.succeed(&["down", "--yes"]);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    });
+}
+
+/// One that is pending when automatic deployment is turned off might still be served, after the routes have switched.
+#[test]
+fn a_stage_is_frozen_after_its_pending_automatic_deployments() {
+    let (aws, here) = orders(true);
+    let before = aws.account();
+    aws.post(
+        "config",
+        &json!({"http_api": {"pending_when_off": "served"}, "delay": {"deployment-automatic": 2}}),
+    );
+    for arguments in [&UP[..], &["down", "--yes"]] {
+        let rule = json!({"operation": "UpdateStage", "nth": 1, "kind": "hold-before"});
+        let run = here.run_with(&aws, arguments, &rule, || {
+            let now = aws.account();
+            let deployments = api(&now)["Deployments"].as_array().expect("a list");
+            let mut statuses = deployments.iter().map(|one| &one["DeploymentStatus"]);
+            assert!(statuses.all(|status| status == "DEPLOYED"), "{arguments:?}");
+        });
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+    }
+    aws.post("advance", &json!({"seconds": 3}));
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}
+
+/// What was made a moment ago may not be readable yet.
+#[test]
+fn a_deployment_that_cannot_be_read_yet_is_waited_for() {
+    for auto_deploy in [true, false] {
+        let (aws, here) = orders(auto_deploy);
+        let before = aws.account();
+        let unseen = json!([{"operation": "GetDeployment", "every": true, "kind": "error", "code": "NotFoundException",
+            "message": "Invalid Deployment identifier specified", "status": 404}]);
+        aws.post("faults", &unseen);
+        here.succeed(&UP);
+        assert_protected(&aws);
+        here.succeed(&["down", "--yes"]);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    }
 }
 
 /// The stage stays as it is, the run says why, and the next one completes it or takes it back.

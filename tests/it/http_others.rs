@@ -247,3 +247,136 @@ fn automatic_deployment_that_others_turn_on_meanwhile_does_not_leave_a_mixed_sta
         assert_same(&comparable(&before), &comparable(&aws.account()));
     });
 }
+
+/// Without an export, nothing tells what a deployment would publish. A stage that deploys automatically serves the draft already.
+#[test]
+fn what_waits_in_an_api_that_is_not_exported_needs_consent() {
+    for (auto_deploy, code, status) in [
+        (true, "BadRequestException", 400),
+        (false, "BadRequestException", 400),
+        (false, "NotFoundException", 404),
+    ] {
+        let (aws, here) = orders(auto_deploy);
+        edit(&aws);
+        let before = aws.account();
+        let fault = json!([{"operation": "ExportApi", "kind": "error", "code": code, "message": "no", "status": status}]);
+        aws.post("faults", &fault);
+        let plan = here.succeed(&["plan", "-o", "json"]).json();
+        let waits = format!(
+            "what waits in the draft of HTTP API {}, which API Gateway could not export",
+            id(&before)
+        );
+        let pending = if auto_deploy {
+            json!([])
+        } else {
+            json!([waits])
+        };
+        assert_eq!(plan["pending"], pending, "{code}");
+        if !auto_deploy {
+            let up = here.run(&UP);
+            assert_eq!(up.code, Some(4), "{}", up.stderr);
+            assert_mentions(&up, &[&waits, "--publish-pending"]);
+            assert_same(&before, &aws.account());
+        }
+        let consent = |arguments: &[&'static str]| match auto_deploy {
+            true => arguments.to_vec(),
+            false => [arguments, &["--publish-pending"]].concat(),
+        };
+        here.succeed(&consent(&UP));
+        let protected = [
+            ("GET /a", OURS),
+            ("GET /c", "AWS_IAM"),
+            ("GET /d", OURS),
+            ("GET /new", OURS),
+        ];
+        assert_eq!(state(&aws)[0], lines(&protected), "{code}");
+        here.succeed(&consent(&["down", "--yes"]));
+        assert_eq!(state(&aws), [lines(&EDITED), lines(&EDITED)], "{code}");
+    }
+}
+
+/// Whether an export has the authorizers that no route uses is not known.
+const EXPORTED: [&str; 2] = ["used", "all"];
+
+/// The authorizer of a stack in the draft is no edit of others for a stack on another stage.
+#[test]
+fn two_stacks_on_two_stages_see_no_edits_of_each_other() {
+    for (exported, route) in EXPORTED.into_iter().flat_map(|exported| {
+        let routes = ["GET /a", "GET /b"];
+        routes.map(|route| (exported, route))
+    }) {
+        let when = format!("{exported}, {route}");
+        let aws = account(&json!({
+            "protocol": "HTTP", "name": "orders-api", "routes": [{"key": "GET /a"}, {"key": "GET /b"}],
+            "stages": [{"name": "prod"}, {"name": "dev"}],
+        }));
+        let before = aws.account();
+        aws.post(
+            "config",
+            &json!({"http_api": {"exported_authorizers": exported}}),
+        );
+        let one = workplace(&aws, "prod", ", protect: [\"GET /a\"]");
+        let two = workplace(&aws, "dev", &format!(", protect: [\"{route}\"]"));
+        two.edit("stack: orders", "stack: partners");
+        one.succeed(&UP);
+        let plan = two.succeed(&["plan", "-o", "json"]).json();
+        assert_eq!(plan["pending"], json!([]), "{when}");
+        two.succeed(&UP);
+        let account = aws.account();
+        assert_eq!(served(&account, "prod")["GET /a"], OURS, "{when}");
+        let theirs = "CUSTOM threescale-gw-partners-authorizer";
+        assert_eq!(served(&account, "dev")[route], theirs, "{when}");
+        for stack in [&one, &two] {
+            stack.succeed(&["rollback"]);
+            stack.succeed(&UP);
+        }
+        two.succeed(&["down", "--yes"]);
+        one.succeed(&["down", "--yes"]);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+    }
+}
+
+/// The former authorizers of routes that the stack takes over by name are used by no route of the draft any more. With this many
+/// routes, the draft is compared once more before the deployment.
+#[test]
+fn authorizers_of_routes_that_are_taken_over_are_no_edits_of_others() {
+    for exported in EXPORTED {
+        let mut routes: Vec<_> = (0..12)
+            .map(|number| json!({"key": format!("GET /user-{number:02}"), "authorization": "JWT", "authorizer": "tokens", "scopes": ["a"]}))
+            .collect();
+        routes.push(json!({"key": "GET /me", "authorizer": "own"}));
+        let keys: Vec<_> = routes.iter().map(|route| route["key"].clone()).collect();
+        let aws = account(&json!({
+            "protocol": "HTTP", "name": "orders-api", "routes": routes, "stages": [{"name": "prod"}],
+        }));
+        let before = aws.account();
+        aws.post(
+            "config",
+            &json!({"http_api": {"exported_authorizers": exported}}),
+        );
+        let here = workplace(&aws, "prod", &format!(", protect: {}", Value::from(keys)));
+        let rule = json!({"operation": "UpdateRoute", "nth": 13, "kind": "hold", "freeze": true});
+        aws.post("faults", &json!([rule]));
+        let mut killed = here.start(&UP);
+        assert_ne!(aws.get("held?timeout=60")["held"], Value::Null);
+        killed.kill().expect("a signal");
+        killed.wait().expect("its end");
+        aws.post("release", &json!({}));
+        aws.post("faults", &json!([]));
+        let protected = || {
+            let served = served(&aws.account(), "prod");
+            served.values().filter(|kind| *kind == OURS).count()
+        };
+        here.succeed(&UP);
+        assert_eq!(protected(), 13, "{exported}");
+        here.succeed(&["rollback"]);
+        assert_eq!(protected(), 0, "{exported}");
+        here.succeed(&UP);
+        assert_eq!(protected(), 13, "{exported}");
+        here.succeed(&["down", "--yes"]);
+        assert_same(&comparable(&before), &comparable(&aws.account()));
+        // All in one run.
+        here.succeed(&UP);
+        assert_eq!(protected(), 13, "{exported}");
+    }
+}

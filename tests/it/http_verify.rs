@@ -653,3 +653,39 @@ fn status_tells_the_kind_of_the_api_and_of_its_deployments() {
     let document = here.succeed(&["status", "--no-deep", "-o", "json"]).json();
     assert_eq!(document["api"]["automatic_deployment"], true);
 }
+
+/// At the API's own address, a first segment that names a stage leads to it, and not to the stage `$default`.
+#[test]
+fn a_route_that_another_stage_hides_is_not_requested() {
+    let aws = seeded(
+        &json!({"protocol": "HTTP", "name": "orders-api", "routes": [
+        {"key": "GET /orders"}, {"key": "GET /v1/orders"}, {"key": "ANY /v1/{proxy+}"}, {"key": "$default"},
+    ], "stages": [{"name": "$default"}, {"name": "v1"}]}),
+    );
+    let here = workplace(&aws, "api: {name: orders-api, stage: $default}");
+    let hidden = "GET /v1/orders (stage v1), ANY /v1/{proxy+} (stage v1)";
+    let asked = || {
+        let asked = aws.get("requests");
+        let paths = asked.as_array().expect("a list").iter();
+        let paths = paths.map(|request| request["path"].as_str().unwrap_or_default().to_owned());
+        paths.collect::<Vec<_>>()
+    };
+    let up = here.succeed(&["up", "--yes", "--settle", "1ms"]);
+    assert_mentions(&up, &["not requested", "verified: "]);
+    let verify = here
+        .succeed(&[&VERIFY[..], &["-o", "json"]].concat())
+        .json();
+    assert!(verify["notes"].to_string().contains(hidden), "{verify}");
+    let paths = asked();
+    assert!(paths.contains(&"/orders".to_owned()), "{paths:?}");
+    assert!(
+        !paths.iter().any(|path| path.starts_with("/v1")),
+        "{paths:?}"
+    );
+
+    let api_id = crate::support::http_api::id(&aws.account());
+    let url = format!("{}/_aws/execute-api/{api_id}/%24default/", aws.url());
+    let other = here.succeed(&[&VERIFY[..], &["--url", &url]].concat());
+    assert!(!other.stdout.contains("not requested"), "{}", other.stdout);
+    assert!(asked().iter().any(|path| path == "/v1/orders"));
+}

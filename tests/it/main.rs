@@ -39,6 +39,7 @@ mod http_odd;
 mod http_others;
 mod http_plan;
 mod http_routes;
+mod http_served;
 mod http_user;
 mod http_verify;
 mod import;

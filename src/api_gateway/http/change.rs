@@ -2,7 +2,7 @@
 
 use aws_sdk_apigatewayv2::types::{AuthorizationType as Type, AuthorizerType};
 
-use super::deployments::{await_automatic, ensure_deployed};
+use super::deployments::ensure_deployed;
 use crate::api_gateway::authorizer::{AuthorizerSettings, PAYLOAD_VERSION};
 use crate::api_gateway::method::{AuthorizationType, Method};
 use crate::api_gateway::target::{ApiRef, ApiTarget, Protocol};
@@ -150,8 +150,7 @@ pub(in crate::api_gateway) async fn move_stage(
         .await
 }
 
-/// Turns the automatic deployment of a stage on or off, and waits for what it deploys. No other setting is sent: API Gateway
-/// refuses some that it returns.
+/// Turns the automatic deployment of a stage on or off. No other setting is sent: API Gateway refuses some that it returns.
 pub(in crate::api_gateway) async fn set_automatic_deployment(
     cx: &Context,
     target: &ApiTarget,
@@ -166,11 +165,7 @@ pub(in crate::api_gateway) async fn set_automatic_deployment(
         .auto_deploy(is_on);
     cx.aws()
         .change("apigateway:UpdateStage", || request.clone().send())
-        .await?;
-    match is_on {
-        true => await_automatic(cx, &target.id).await,
-        false => Ok(()),
-    }
+        .await
 }
 
 /// The identity sources as a list.

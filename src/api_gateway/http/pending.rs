@@ -41,7 +41,9 @@ struct Operation {
 #[derive(Debug, Default)]
 struct Definition {
     operations: BTreeMap<MethodKey, Operation>,
-    /// The members of the document and of its components.
+    /// The authorizers that are not this stack's.
+    authorizers: BTreeMap<String, Value>,
+    /// The other members of the document and of its components.
     rest: BTreeMap<String, Value>,
 }
 
@@ -93,9 +95,7 @@ fn definition(document: &Value, is_our_uri: &impl Fn(&str) -> bool) -> Definitio
         };
         let uri = authorizer["authorizerUri"].as_str();
         if !uri.is_some_and(is_our_uri) {
-            definition
-                .rest
-                .insert(format!("authorizer {name}"), scheme.clone());
+            definition.authorizers.insert(name.clone(), scheme.clone());
         }
     }
     definition
@@ -139,6 +139,15 @@ fn changes(
             (None, None) => {}
         }
     }
+    // One that only one side has is that of another stack, or of routes that this stack changes: the other routes with it are
+    // listed.
+    let authorizers = draft.authorizers.iter().filter(|(name, now)| {
+        let served = served.authorizers.get(*name);
+        served.is_some_and(|served| served != *now)
+    });
+    changes.extend(
+        authorizers.map(|(name, _)| format!("the API's authorizer {} changed", line(name))),
+    );
     let names: BTreeSet<_> = draft.rest.keys().chain(served.rest.keys()).collect();
     changes.extend(
         names
@@ -211,6 +220,36 @@ mod tests {
                 "ANY /c is new",
                 "the API's cors changed",
             ]
+        );
+    }
+
+    #[test]
+    fn an_authorizer_that_only_one_side_has_is_told_with_its_routes_only() {
+        let mut served = api(
+            &json!({"/a": {"get": {"security": [{"theirs": []}]}}, "/b": {"get": {}}}),
+            &json!({}),
+        );
+        // This stack has taken over `GET /a`, and another stack has an authorizer for another stage.
+        let schemes = |document: &mut Value| document["components"]["securitySchemes"].take();
+        let mut drafted = api(
+            &json!({"/a": {"get": {"security": [{"ours": []}]}}, "/b": {"get": {}}}),
+            &json!({}),
+        );
+        let all = schemes(&mut drafted);
+        schemes(&mut served);
+        served["components"]["securitySchemes"] = json!({"theirs": all["theirs"]});
+        let other = json!({AUTHORIZER: {"authorizerUri": "arn:other"}});
+        drafted["components"]["securitySchemes"] = json!({"ours": all["ours"], "other": other});
+        assert_eq!(told(&drafted, &served), [""; 0]);
+        drafted["paths"]["/b"]["get"] = json!({"security": [{"other": []}]});
+        assert_eq!(told(&drafted, &served), ["GET /b: authorization changed"]);
+        drafted["paths"]["/b"]["get"] = json!({});
+        let mut changed = all["theirs"].clone();
+        changed[AUTHORIZER]["authorizerResultTtlInSeconds"] = json!(7);
+        drafted["components"]["securitySchemes"]["theirs"] = changed;
+        assert_eq!(
+            told(&drafted, &served),
+            ["the API's authorizer theirs changed"]
         );
     }
 }

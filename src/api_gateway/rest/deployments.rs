@@ -33,6 +33,7 @@ pub(in crate::api_gateway) async fn deployments(
                 id: found.id?,
                 description: found.description.unwrap_or_default(),
                 created: found.created_date.as_ref().and_then(timestamp),
+                is_automatic: false,
             })
         })
         .collect())

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::record::{self, AttachmentState};
 use super::{marker, other_stacks};
-use crate::api_gateway::change::set_automatic_deployment;
+use crate::api_gateway::change::{await_automatic_deployments, set_automatic_deployment};
 use crate::api_gateway::{self, ApiTarget, Method, MethodKey, Protocol, Stage, http};
 use crate::aws::{AwsError, Class};
 use crate::resource::{Context, ResourceError};
@@ -122,12 +122,30 @@ async fn note_settings(
     .await
 }
 
-/// Freezes the stage if it deploys automatically. The caller then reads the API again: until this moment, what others change
-/// was deployed. `serves_ours`: whether the stage serves this stack's authorizer.
+/// Freezes the stage if it deploys automatically, after the automatic deployments that are pending: the stage might still move to
+/// one of them. The caller then reads the API again: until this moment, what others change was deployed. `serves_ours`: whether
+/// the stage serves this stack's authorizer.
+///
+/// # Errors
+/// The errors of the services, or that such a deployment does not end.
+pub(super) async fn freeze(
+    cx: &Context,
+    target: &ApiTarget,
+    head: &AttachmentState,
+    stage: &Stage,
+    serves_ours: bool,
+) -> Result<Switch, ResourceError> {
+    if stage.deploys_automatically {
+        await_automatic_deployments(cx, target.api()).await?;
+    }
+    freeze_at_once(cx, target, head, stage, serves_ours).await
+}
+
+/// The same without waiting.
 ///
 /// # Errors
 /// The errors of the services.
-pub(super) async fn freeze(
+pub(super) async fn freeze_at_once(
     cx: &Context,
     target: &ApiTarget,
     head: &AttachmentState,
@@ -231,6 +249,9 @@ pub async fn thaw(
         ..head.clone()
     };
     record::write_head(cx, target, &noted).await?;
+    if is_still_frozen {
+        await_automatic_deployments(cx, target.api()).await?;
+    }
     Ok(published)
 }
 

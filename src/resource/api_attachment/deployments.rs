@@ -15,7 +15,8 @@ pub(super) fn is_of_closing(actual: &Actual, id: &str, description: &str) -> boo
         && description == restores(&actual.marker, true)
 }
 
-/// The deployments of others that are in `now` and not in `before`, except `known`. Newest last. Pure.
+/// The deployments of others that are in `now` and not in `before`, except `known`. Newest last. Automatic deployments do not
+/// count: API Gateway may list one late, and makes none while the stage is frozen. Pure.
 fn new_of_others<'a>(
     mark: &str,
     before: &[Deployment],
@@ -27,7 +28,7 @@ fn new_of_others<'a>(
             || before.iter().any(|former| former.id == found.id);
         let is_ours =
             protects(&found.description, mark).is_some() || is_restored(&found.description, mark);
-        !is_known && !is_ours
+        !is_known && !is_ours && !found.is_automatic
     };
     let mut new: Vec<_> = now.iter().filter(is_new).collect();
     new.sort_by_key(|found| found.created);
@@ -74,6 +75,7 @@ mod tests {
             id: id.to_owned(),
             description: description.to_owned(),
             created: Timestamp::from_second(second).ok(),
+            is_automatic: description.starts_with("Automatic"),
         };
         let before = [made("a", "theirs", 1)];
         let now = [
@@ -84,6 +86,11 @@ mod tests {
             made("e", "threescale-gw-orders protects 1", 6),
             made("f", "threescale-gw-orders restored", 6),
             made("g", "threescale-gw-orders-2 protects 1", 3),
+            made(
+                "h",
+                "Automatic deployment triggered by changes to the Api configuration",
+                7,
+            ),
         ];
         let new = new_of_others(MARK, &before, &now, &[Some("b"), None]);
         let ids: Vec<_> = new.iter().map(|found| found.id.as_str()).collect();

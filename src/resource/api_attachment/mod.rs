@@ -45,6 +45,7 @@ pub mod selection;
 pub mod served;
 mod sharing;
 pub mod stages;
+pub mod still_served;
 pub mod undeployed_changes;
 
 pub use self::apply::{ApiAttachment, DEPLOYMENT, GUARDED, Guarded, Publication};

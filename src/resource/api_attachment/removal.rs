@@ -56,7 +56,7 @@ fn stage_move(actual: &Actual, all: &[Deployment], keep_protected: bool) -> Stag
         return StageMove::Stays;
     }
     if stage.deploys_automatically {
-        // It could not be frozen, and has deployed each restored route.
+        // It could not be frozen, and deploys each restored route.
         return StageMove::Stays;
     }
     StageMove::Deploys((!is_automatic).then_some(
@@ -301,6 +301,7 @@ mod tests {
             id: id.to_owned(),
             description: description.to_owned(),
             created: None,
+            is_automatic: false,
         });
         stage_move(&actual, &all, keep_protected)
     }

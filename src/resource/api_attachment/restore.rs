@@ -9,7 +9,8 @@ use super::marker::is_ours;
 use super::own_deployments::remove_unserved;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
 use super::removal::{ensure_leaves, restore_stage};
-use super::{automatic, missing_record, responses, restored, sharing, stages};
+use super::restored::{self, same_guard};
+use super::{automatic, missing_record, responses, sharing, stages, still_served};
 use crate::api_gateway::change::{restore_method, set_response};
 use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol};
 use crate::aws::optional;
@@ -58,6 +59,9 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
     for (wanted, now) in &given {
         restore_method(cx, actual.target.api(), wanted, now).await?;
     }
+    if given.is_empty() {
+        still_served::deploy_again(cx, actual).await?;
+    }
     match stays {
         None => restore_responses(cx, actual).await?,
         // The attachment to the new stage may not have taken them over yet.
@@ -86,6 +90,9 @@ pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), Resourc
             published.join("; ")
         );
         cx.notice(&actual.id, text);
+    }
+    if stays.is_none() {
+        still_served::refuse(cx, &actual.target).await?;
     }
     if let Some(failure) = automatic::failed_deployment(&cx.fresh(), &actual.target).await? {
         cx.notice(&actual.id, failure);

@@ -1,7 +1,7 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
 use super::actual::Actual;
-use super::automatic::{Switch, freeze};
+use super::automatic::{Switch, freeze_at_once};
 use super::deployments::replaced;
 use super::drafted::is_drafted;
 use super::marker::{is_ours, marker, protects};
@@ -9,8 +9,9 @@ use super::record::{self, digest};
 use super::restore::restore_routes;
 use super::route_by_route::{Restored, restore_unproved};
 use super::served::asks_us;
+use super::still_served::{self, StillServed};
 use crate::api_gateway::change::move_stage;
-use crate::api_gateway::{self, ApiTarget, AuthorizerSettings, Stage, deployments};
+use crate::api_gateway::{self, ApiTarget, AuthorizerSettings, deployments};
 use crate::aws::Class;
 use crate::resource::{Context, ResourceError, api_authorizer, function_publication};
 
@@ -41,6 +42,8 @@ pub enum RolledBack {
     Gone { from: String, to: String },
     /// The stage deploys automatically and cannot be moved, so what this stack has changed was changed back.
     ChangedBack(Restored),
+    /// The same, and the stage still serves the authorizer where the draft does not have it any more.
+    NotDeployed(Restored, StillServed),
     /// The stage or the API does not exist.
     NoStage,
 }
@@ -114,7 +117,7 @@ pub async fn roll_back(
     };
     let Some(to) = to else {
         return match stage.is_managed && stage.deploys_automatically {
-            true => change_back(&cx, target, &stage, way).await,
+            true => change_back(&cx, target, way).await,
             false => Ok(RolledBack::NoFormer { deployment: from }),
         };
     };
@@ -123,8 +126,8 @@ pub async fn roll_back(
         if all.iter().all(|found| found.id != to) {
             return Ok(RolledBack::Gone { from, to });
         }
-        if freeze(&cx, target, &head, &stage, asks_us).await? == Switch::RouteByRoute {
-            return change_back(&cx, target, &stage, way).await;
+        if freeze_at_once(&cx, target, &head, &stage, asks_us).await? == Switch::RouteByRoute {
+            return change_back(&cx, target, way).await;
         }
     }
     let Err(error) = move_stage(&cx, target, &to).await else {
@@ -157,7 +160,6 @@ pub async fn roll_back(
 async fn change_back(
     cx: &Context,
     target: &ApiTarget,
-    stage: &Stage,
     way: &RollbackTarget,
 ) -> Result<RolledBack, ResourceError> {
     if let RollbackTarget::Deployment(to) = way {
@@ -169,19 +171,31 @@ async fn change_back(
             hint: Some("`threescale-gw rollback` without --to restores its routes".to_owned()),
         });
     }
-    let deployment = stage.deployment_id.clone();
     let actual = Actual::read(&cx.fresh(), target).await?;
-    if *way == RollbackTarget::Previous {
-        let restored = restore_unproved(cx, target, &actual).await?;
-        return Ok(RolledBack::ChangedBack(restored));
-    }
-    Ok(match restore_routes(cx, &actual, |_| true).await? {
-        0 => RolledBack::NotOurs { deployment },
-        routes => RolledBack::ChangedBack(Restored {
-            routes,
+    let is_whole = *way == RollbackTarget::BeforeUs;
+    let restored = match is_whole {
+        true => Restored {
+            routes: restore_routes(cx, &actual, |_| true).await?,
             settings: false,
-        }),
-    })
+        },
+        false => restore_unproved(cx, target, &actual).await?,
+    };
+    if is_whole && restored.routes == 0 {
+        still_served::deploy_again(cx, &actual).await?;
+    }
+    if let Some(served) = still_served::look(cx, target).await? {
+        return Ok(RolledBack::NotDeployed(restored, served));
+    }
+    if is_whole && restored.routes == 0 {
+        let stage = api_gateway::stage(&cx.fresh(), target).await?;
+        return Ok(match &*stage {
+            Some(stage) => RolledBack::NotOurs {
+                deployment: stage.deployment_id.clone(),
+            },
+            None => RolledBack::NoStage,
+        });
+    }
+    Ok(RolledBack::ChangedBack(restored))
 }
 
 /// Whether the stage serves the deployment from before this stack, and the draft has this stack's authorizer.

@@ -7,7 +7,7 @@ use super::actual::Actual;
 use super::record::{self, AttachmentState};
 use super::restore::restore_routes;
 use super::route_marks::Marks;
-use super::{ApiAttachment, automatic};
+use super::{ApiAttachment, automatic, still_served};
 use crate::api_gateway::change::{restore_method, set_authorizer, update_authorizer};
 use crate::api_gateway::{ApiTarget, AuthorizationType, AuthorizerSettings, Method};
 use crate::resource::{Context, ResourceError, RouteVerdict, api_authorizer};
@@ -70,7 +70,7 @@ impl ApiAttachment {
             return match proof.prove(first).await? {
                 RouteVerdict::Harms(harm) => {
                     let restored = restore_unproved(cx, &self.api, actual).await;
-                    Err(harmful(&harm, restored))
+                    Err(harmful(cx, &self.api, &harm, restored).await)
                 }
                 verdict => {
                     tell(cx, actual, first, &verdict);
@@ -90,7 +90,7 @@ impl ApiAttachment {
         match proof.prove(&labels.1[index]).await? {
             RouteVerdict::Harms(harm) => {
                 let restored = restore_first(cx, &self.api, actual, first, authorizer_id).await;
-                return Err(harmful(&harm, restored));
+                return Err(harmful(cx, &self.api, &harm, restored).await);
             }
             verdict if !routes.is_empty() => tell(cx, actual, &first.label(), &verdict),
             _ => {}
@@ -138,10 +138,26 @@ fn tell(cx: &Context, actual: &Actual, route: &str, verdict: &RouteVerdict) {
     cx.notice(&actual.id, text);
 }
 
-/// The error of a run whose first route harms callers. `restored`: whether what was changed is restored.
-fn harmful(harm: &str, restored: Result<Restored, ResourceError>) -> ResourceError {
+/// The error of a run whose first route harms callers. `restored`: whether what was changed is restored in the draft.
+async fn harmful(
+    cx: &Context,
+    target: &ApiTarget,
+    harm: &str,
+    restored: Result<Restored, ResourceError>,
+) -> ResourceError {
     let end = match restored {
-        Ok(restored) => format!("{}, and no other route was changed", restored.describe()),
+        Ok(restored) => {
+            let restored = restored.describe();
+            match still_served::look(cx, target).await {
+                Ok(None) => format!("{restored}, and no other route was changed"),
+                Ok(Some(served)) => format!("{restored}, but {}", served.describe()),
+                Err(error) => {
+                    format!(
+                        "{restored}, and it is not known whether the stage serves that: {error}"
+                    )
+                }
+            }
+        }
         Err(error) => format!("what was changed could not be restored: {error}"),
     };
     ResourceError::Verification {

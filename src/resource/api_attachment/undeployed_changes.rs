@@ -11,7 +11,7 @@ use crate::api_gateway::rest::definition::{self, Integration};
 use crate::api_gateway::rest::interface::{self, Interface, Validation};
 use crate::api_gateway::{
     self, Api, ApiTarget, AuthorizationType, Authorizer, Draft, Method, MethodKey, Protocol,
-    Response, Served, http,
+    Response, Served, Stage, http,
 };
 use crate::aws::optional;
 use crate::resource::{Context, ResourceError, api_authorizer};
@@ -59,8 +59,10 @@ pub async fn look(
         Protocol::Http if automatic::is_left_frozen(cx, target).await? => return Ok(Vec::new()),
         Protocol::Http => {
             let is_our_uri = |uri: &str| api_authorizer::is_ours(cx, uri);
-            let changes = http::pending::look(cx, target, &methods, is_our_uri).await?;
-            return Ok(changes.unwrap_or_default());
+            return match http::pending::look(cx, target, &methods, is_our_uri).await? {
+                Some(changes) => Ok(changes),
+                None => of_unexported(cx, target).await,
+            };
         }
         // Its draft cannot be compared with a deployment.
         Protocol::WebSocket => return Ok(Vec::new()),
@@ -107,11 +109,27 @@ pub async fn look(
     Ok(edits(&sides, &ours))
 }
 
-/// The undeployed edits of a WebSocket API, of which nothing is known.
+/// The undeployed edits of an HTTP API that API Gateway does not export.
+async fn of_unexported(cx: &Context, target: &ApiTarget) -> Result<Vec<String>, ResourceError> {
+    let stage = api_gateway::stage(cx, target).await?;
+    let waits = (*stage).as_ref().is_some_and(may_wait);
+    Ok(waits.then(|| unlisted(target)).into_iter().collect())
+}
+
+/// Whether edits may wait for a deployment to the stage: automatic deployment leaves none, unless it failed.
+fn may_wait(stage: &Stage) -> bool {
+    !stage.deploys_automatically || stage.failed_deployment.is_some()
+}
+
+/// The undeployed edits of an API of which nothing is known.
 pub fn unlisted(target: &ApiTarget) -> String {
+    let why = match target.protocol {
+        Protocol::Rest | Protocol::Http => "could not export",
+        Protocol::WebSocket => "does not list",
+    };
     format!(
-        "what waits in the draft of WebSocket API {}, which API Gateway does not list",
-        target.id
+        "what waits in the draft of {} {}, which API Gateway {why}",
+        target.protocol, target.id
     )
 }
 
@@ -389,6 +407,17 @@ mod tests {
                 "gateway response THROTTLED is removed",
             ]
         );
+    }
+
+    #[test]
+    fn without_an_export_only_a_stage_that_is_behind_its_draft_may_leave_edits() {
+        let stage = |deploys_automatically, failed: Option<&str>| Stage {
+            deploys_automatically,
+            failed_deployment: failed.map(str::to_owned),
+            ..Stage::default()
+        };
+        assert!(may_wait(&stage(false, None)) && may_wait(&stage(true, Some("no luck"))));
+        assert!(!may_wait(&stage(true, None)));
     }
 
     #[test]

@@ -361,6 +361,27 @@ def freezing_a_stage(aws: Aws) -> None:
 
 
 @check
+def pending_automatic_deployments(aws: Aws) -> None:
+    """They can be listed late, take longer than others, and be served although automatic deployment is off by then."""
+    v2 = aws.apigatewayv2
+    for pending in ("unused", "served"):
+        api_id = seed(aws, "GET /a", stages=[{"name": "prod", "auto_deploy": True}])["api_id"]
+        before = deployment_ids(aws, api_id)
+        aws.configure(http_api={"unlisted": 2, "pending_when_off": pending}, delay={"deployment-automatic": 60})
+        v2.create_authorizer(ApiId=api_id, **REQUEST)
+        assert deployment_ids(aws, api_id) == deployment_ids(aws, api_id) == before
+        listed = v2.get_deployments(ApiId=api_id)["Items"]
+        (new,) = [one for one in listed if one["DeploymentId"] not in before]
+        assert new["AutoDeployed"] is True and new["DeploymentStatus"] == "PENDING"
+        assert v2.create_deployment(ApiId=api_id)["DeploymentStatus"] == "DEPLOYED"
+        v2.update_stage(ApiId=api_id, StageName="prod", AutoDeploy=False)
+        aws.control("POST", "advance", {"seconds": 61})
+        is_served = stage_of(aws, api_id)["DeploymentId"] == new["DeploymentId"]
+        assert is_served == (pending == "served"), pending
+        aws.configure(http_api={"unlisted": 0}, delay={"deployment-automatic": 0})
+
+
+@check
 def stages_of_version_2(aws: Aws) -> None:
     """Names, settings, and what HTTP APIs do not have."""
     api_id = seed(aws, "GET /a", stages=[])["api_id"]

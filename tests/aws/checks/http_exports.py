@@ -73,6 +73,17 @@ def exports_of_http_apis(aws: Aws) -> None:
 
 
 @check
+def exports_of_authorizers_that_no_route_uses(aws: Aws) -> None:
+    """They have none of them, unless configured."""
+    api_id = seed(aws, "GET /a")["api_id"]
+    aws.apigatewayv2.create_authorizer(ApiId=api_id, **REQUEST)
+    assert "components" not in _export(aws, api_id)
+    aws.configure(http_api={"exported_authorizers": "all"})
+    assert list(_export(aws, api_id)["components"]["securitySchemes"]) == ["ours"]
+    assert "components" not in _export(aws, api_id, "prod")
+
+
+@check
 def exports_of_the_draft_and_of_a_stage(aws: Aws) -> None:
     """They differ by the edits that wait, and by the servers."""
     made = seed(aws, "GET /a", stages=[{"name": "prod"}, {"name": "$default", "auto_deploy": True}])

@@ -44,6 +44,9 @@ DEFAULT_CONFIG: dict[str, Any] = {
         "managed_stage": "refused",
         "authorizer_names": "unique",
         "write_seconds": 0,
+        "exported_authorizers": "used",
+        "pending_when_off": "unused",
+        "unlisted": 0,
     },
     "read_lag": 0,
     "apigateway_rate": None,
@@ -57,6 +60,12 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "caller": None,
     "lacks": [],
 }
+
+_SUFFIXES = ("-delete", "-update", "-restore", "-automatic")
+
+
+def _of(kind: str) -> str:
+    return kind.rpartition("-")[0] if kind.endswith(_SUFFIXES) else kind
 
 
 class World:
@@ -120,11 +129,11 @@ class World:
                 self.config[key] = value
 
     def delay(self, kind: str) -> float:
-        """Seconds a transition of this kind takes; `<kind>-delete`, `-update` and `-restore` fall back to it."""
+        """Seconds a transition of this kind takes. One with a suffix falls back to the kind without it."""
         delay = self.config["delay"]
         if not isinstance(delay, dict):
             return float(delay)
-        for name in (kind, kind.removesuffix("-delete").removesuffix("-update").removesuffix("-restore"), "default"):
+        for name in (kind, _of(kind), "default"):
             if name in delay:
                 return float(delay[name])
         return 0.0

@@ -33,6 +33,8 @@ LIMITS = {"Route": 300, "Integration": 300, "Stage": 10, "Authorizer": 10}
 class Deployment:
     shown: dict[str, Any]
     snapshot: dict[str, Any]
+    # How many listings do not show it yet.
+    unlisted: int = 0
 
     @property
     def id(self) -> str:
@@ -150,7 +152,8 @@ NO_ROUTES = "Unable to deploy API because no routes exist in this API"
 def deploy(
     world: World, api: HttpApi, stages: list[str], description: str | None = None, automatic: bool = False
 ) -> Deployment:
-    """Makes a deployment of the draft. These stages move to it when it is deployed, after the delay of `deployment`."""
+    """Makes a deployment of the draft. These stages move to it when it is deployed, after the delay of `deployment` or
+    `deployment-automatic`."""
     shown = {
         "DeploymentId": create_id()[:6],
         "AutoDeployed": automatic,
@@ -161,7 +164,9 @@ def deploy(
         description = "Automatic deployment triggered by changes to the Api configuration"
     if description:
         shown["Description"] = description
-    deployment = api.deployments[shown["DeploymentId"]] = Deployment(shown, snapshot_of(api))
+    settings = world.config["http_api"]
+    unlisted = settings["unlisted"] if automatic else 0
+    deployment = api.deployments[shown["DeploymentId"]] = Deployment(shown, snapshot_of(api), unlisted)
     outcome = world.outcome("deployment")
     # With a member `automatic`, a failure concerns only these deployments, or only the other ones.
     fails = isinstance(outcome, dict) and outcome.get("status") == "FAILED"
@@ -171,7 +176,7 @@ def deploy(
         if deployment.id not in api.deployments:
             return
         names = [name for name in stages if name in api.stages]
-        if automatic:
+        if automatic and settings["pending_when_off"] == "unused":
             names = [name for name in names if api.stages[name].get("AutoDeploy")]
         if fails:
             message = outcome.get("message", "Internal failure")
@@ -187,7 +192,7 @@ def deploy(
                 text = f"Successfully deployed stage with deployment ID '{deployment.id}'"
                 api.stages[name]["LastDeploymentStatusMessage"] = text
 
-    world.after(world.delay("deployment"), done)
+    world.after(world.delay("deployment-automatic" if automatic else "deployment"), done)
     return deployment
 
 

@@ -57,7 +57,10 @@ def export_api(world: World, call: Call) -> Any:
             raise bad_request(f"Stage {stage['StageName']} has no deployment")
         snapshot = api.deployments[stage["DeploymentId"]].snapshot
     extended = call.get("IncludeExtensions", True)
-    document = _Export(api, snapshot, extended, world.config["export_adds"]).document(stage)
+    export = _Export(api, snapshot, extended, world.config["export_adds"])
+    if world.config["http_api"]["exported_authorizers"] == "all":
+        export.add_schemes()
+    document = export.document(stage)
     return Response(200, {"Content-Type": "application/json"}, json.dumps(document, indent=2).encode())
 
 
@@ -69,6 +72,11 @@ class _Export:
         self.extended = extended
         self.adds = adds
         self.schemes: dict[str, Any] = {}
+
+    def add_schemes(self) -> None:
+        """Also those of authorizers that no route uses. Whether AWS exports them is not known."""
+        for authorizer in self.snapshot["authorizers"].values():
+            self.schemes[authorizer["Name"]] = self._scheme(authorizer)
 
     def document(self, stage: dict[str, Any] | None) -> dict[str, Any]:
         """As in published exports: without a version of its own, the date; a draft has no servers

@@ -171,8 +171,12 @@ def create_deployment(world: World, call: Call) -> Any:
 
 @operation(SERVICE, "GetDeployments")
 def get_deployments(world: World, call: Call) -> Any:
-    newest_first = reversed(api_of(world, call).deployments.values())
-    return page(world, call, [deployment.shown for deployment in newest_first])
+    newest_first = list(reversed(api_of(world, call).deployments.values()))
+    listed = [deployment.shown for deployment in newest_first if not deployment.unlisted]
+    if "NextToken" not in call.params:
+        for deployment in newest_first:
+            deployment.unlisted = max(deployment.unlisted - 1, 0)
+    return page(world, call, listed)
 
 
 @operation(SERVICE, "GetDeployment")
