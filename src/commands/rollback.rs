@@ -18,6 +18,7 @@ use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::Sink;
 use crate::lock::{self, ApiLocks, Held};
 use crate::notice::NoticeCode;
+use crate::printable::line;
 use crate::report;
 use crate::resource::api_attachment::automatic;
 use crate::resource::api_attachment::record;
@@ -323,7 +324,9 @@ fn listed(mut left: Vec<Deployment>) -> String {
             .created
             .map(|created| created.strftime("%Y-%m-%d %H:%M UTC").to_string());
         let description = Some(&found.description).filter(|text| !text.is_empty());
-        let about: Vec<_> = description.cloned().into_iter().chain(created).collect();
+        // Anyone who may deploy the API can write it.
+        let description = description.map(|text| line(text).into_owned());
+        let about: Vec<_> = description.into_iter().chain(created).collect();
         match about.is_empty() {
             true => found.id.clone(),
             false => format!("{} ({})", found.id, about.join(", ")),
@@ -352,6 +355,11 @@ mod tests {
         assert_eq!(
             listed(left),
             "other deployments of the API: b (1970-01-02 00:00 UTC), a (first, 1970-01-01 00:00 UTC)"
+        );
+        let forged = vec![made("c", "x\nerror: \u{1b}[31mno", 0)];
+        assert_eq!(
+            listed(forged),
+            r"other deployments of the API: c (x\nerror: \u{1b}[31mno, 1970-01-01 00:00 UTC)"
         );
         let many = (0..12).map(|n| made(&n.to_string(), "", 0)).collect();
         assert!(listed(many).ends_with(", and 2 more"));

@@ -21,6 +21,7 @@ use crate::event::{Event, Sink};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::notice::NoticeCode;
+use crate::printable::line;
 use crate::report;
 use crate::resource::api_attachment::restore::withdraw;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
@@ -262,7 +263,7 @@ fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
     let text = |row: &Row| {
         let (fault, seen) = row.verdict.as_ref().err()?;
         let words = report::verify::words(*fault);
-        Some(format!("{}: {words} ({seen})", row.label))
+        Some(format!("{}: {words} ({})", row.label, line(seen)))
     };
     rows.filter_map(text).collect()
 }
