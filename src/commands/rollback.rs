@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::confirm::announce;
+use super::frozen;
 use crate::api_gateway::{
     self, ApiTarget, AuthorizationType, Deployment, Method, MethodKey, deployments,
 };
@@ -20,7 +21,6 @@ use crate::lock::{self, ApiLocks, Held};
 use crate::notice::NoticeCode;
 use crate::printable::line;
 use crate::report;
-use crate::resource::api_attachment::automatic;
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{
     RollbackTarget, RolledBack, is_rolled_back, other_mode, roll_back,
@@ -34,7 +34,8 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let cx = super::session::connect(global, 1, sink).await?;
     let stack = &cx.names().stack;
     let scope = super::down::scope(&cx).await?;
-    let mut targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
+    let all: Vec<_> = record::all(&cx).await?.into_keys().collect();
+    let mut targets = all.clone();
     if targets.is_empty() {
         super::existing::ensure_exists(&cx).await?;
         return Err(
@@ -43,10 +44,10 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
         );
     }
     if let Some(stage) = &args.stage {
-        let all: Vec<_> = targets.iter().map(|target| &*target.stage).collect();
+        let stages: Vec<_> = all.iter().map(|target| &*target.stage).collect();
         let text = format!(
             "--stage {stage}: the stack is attached to {}",
-            all.join(", ")
+            stages.join(", ")
         );
         targets.retain(|target| target.stage == *stage);
         if targets.is_empty() {
@@ -71,18 +72,29 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let api_locks = ApiLocks::new(&cx, &cancel, args.lock_timeout);
     let moved = move_stages(&cx, global, &targets, &way, &api_locks).await;
     api_locks.release().await;
-    let (stages, stuck) = moved?;
-    // If the user names a deployment, the functions' version is not the problem.
-    let functions = match way {
-        RollbackTarget::Deployment(_) => Vec::new(),
-        // The other stages need their version.
-        _ if args.stage.is_some() => Vec::new(),
-        _ => {
-            let asks = served::refuse_keyless(&cx, &targets).await?;
-            function_publication::move_back(&cx, asks).await?
+    let moved = async {
+        let (stages, stuck) = moved?;
+        // If the user names a deployment, the functions' version is not the problem.
+        let functions = match way {
+            RollbackTarget::Deployment(_) => Vec::new(),
+            // The other stages need their version.
+            _ if args.stage.is_some() => Vec::new(),
+            _ => {
+                let asks = served::refuse_keyless(&cx, &targets).await?;
+                function_publication::move_back(&cx, asks).await?
+            }
+        };
+        Ok::<_, Error>((stages, stuck, functions))
+    };
+    let moved = moved.await;
+    let mut notices = frozen::notices(&cx.fresh(), &all).await;
+    let (stages, stuck, functions) = match moved {
+        Ok(moved) => moved,
+        Err(error) => {
+            tell(&cx, notices);
+            return Err(error);
         }
     };
-    let mut notices = Vec::new();
     for target in &targets {
         // Only a notice: the stage has moved.
         let open = opened(&cx.fresh(), target).await.unwrap_or_default();
@@ -115,9 +127,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             report::document(document);
         }
     }
-    for (code, text) in notices {
-        cx.sink().finding(code, text);
-    }
+    tell(&cx, notices);
     holder?;
     if stuck.is_empty() {
         return Ok(ExitStatus::Done);
@@ -127,6 +137,12 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     Err(error.hint(
         "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
     ))
+}
+
+fn tell(cx: &Context, notices: Vec<(NoticeCode, String)>) {
+    for (code, text) in notices {
+        cx.sink().finding(code, text);
+    }
 }
 
 /// Refuses a deployment for another mode than that of the live version: requests without a key would meet neither mode.
@@ -220,9 +236,6 @@ async fn move_stages(
                 let text = format!(
                     "rolled back stage {stage} of API {api} from deployment {from} to {to}"
                 );
-                if automatic::is_left_frozen(&cx.fresh(), target).await? {
-                    cx.sink().notice(automatic::left_frozen(target));
-                }
                 (true, Some(from), Some(to), text)
             }
             RolledBack::ChangedBack(restored) => {

@@ -44,6 +44,29 @@ pub(super) async fn unverified(session: &Session, cx: &Context) -> Result<Vec<Un
     Ok(found)
 }
 
+/// How a verification ended.
+pub(super) struct Verdict {
+    pub status: ExitStatus,
+    /// Whether the stages keep what they serve: nothing that was found is a reason to undo the change.
+    pub is_kept: bool,
+}
+
+impl Verdict {
+    fn kept(status: ExitStatus) -> Self {
+        Self {
+            status,
+            is_kept: true,
+        }
+    }
+
+    fn undone(status: ExitStatus) -> Self {
+        Self {
+            status,
+            is_kept: false,
+        }
+    }
+}
+
 /// Verifies stages after a change, and moves them and the alias back if callers of one are affected. `baseline`: how the API
 /// answered before; unknown if an earlier run made the change.
 pub(super) async fn verify(
@@ -53,7 +76,7 @@ pub(super) async fn verify(
     signals: &Signals,
     found: Vec<UnverifiedStage>,
     baseline: Option<&Baseline>,
-) -> Result<ExitStatus> {
+) -> Result<Verdict> {
     let sink = cx.sink();
     let mut verified = Vec::new();
     let mut worst = Vec::new();
@@ -68,10 +91,10 @@ pub(super) async fn verify(
         let report = tokio::select! {
             report = prove(session, cx, target, &args.requests, &before) => report?,
             // No result is recorded, so the next run verifies again.
-            stop = signals.cancel.stopped() => return Ok(match stop {
+            stop = signals.cancel.stopped() => return Ok(Verdict::undone(match stop {
                 StopReason::Interrupted => ExitStatus::Interrupted,
                 StopReason::TimedOut => ExitStatus::Partial,
-            }),
+            })),
         };
         sink.emit(Event::Verified(report.clone()));
         worst.extend(told(report.requires_rollback()));
@@ -88,16 +111,22 @@ pub(super) async fn verify(
                 status = of_stage;
             }
         }
-        return Ok(status);
+        return Ok(Verdict::kept(status));
     }
-    let back = go_back(session, cx, &found, args.only.is_none()).await;
+    let mut back = go_back(session, cx, &found, args.only.is_none()).await;
+    if back.is_empty() {
+        // Only what others have changed was verified.
+        let stages: Vec<_> = found.iter().map(|(target, _)| &*target.stage).collect();
+        back.push(format!("stage {} stays unchanged", stages.join(", ")));
+    }
     let text = format!(
         "the API does not behave as expected after the change: {}; {}",
         shortened(&worst),
         back.join("; ")
     );
     let hint = "`threescale-gw status` and the log group of the authorizer tell more; then run `threescale-gw up` again";
-    Ok(failed(sink, attachment(), text, Some(hint.to_owned())))
+    let status = failed(sink, attachment(), text, Some(hint.to_owned()));
+    Ok(Verdict::undone(status))
 }
 
 /// Undoes what did not pass verification: new deployments, a new version, or both. Returns the results as sentences.

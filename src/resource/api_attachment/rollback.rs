@@ -1,7 +1,7 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
 use super::actual::Actual;
-use super::automatic::{Switch, freeze};
+use super::automatic::{Switch, freeze_and_read};
 use super::deployments::replaced;
 use super::drafted::is_drafted;
 use super::marker::{is_ours, marker, protects};
@@ -111,7 +111,8 @@ pub async fn roll_back(
         if all.iter().all(|found| found.id != to) {
             return Ok(RolledBack::Gone { from, to });
         }
-        if freeze(&cx, target, &head, &stage, asks_us).await? == Switch::RouteByRoute {
+        let switch = freeze_and_read(&cx, target, &head, &stage, asks_us).await?;
+        if switch == Switch::RouteByRoute {
             return change_back(&cx, target, &stage, way).await;
         }
     }
