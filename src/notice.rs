@@ -55,6 +55,11 @@ codes! {
         "Everyone can call them."
         "Run `threescale-gw up` as soon as the reason for the rollback is removed."
     }
+    AutomaticDeploymentOff "automatic-deployment-off" {
+        "A rollback, or a run that failed or was interrupted, has left automatic deployment of a stage off."
+        "Callers get what the stage serves now. API Gateway deploys no change of the API to it."
+        "Run `threescale-gw up` or `threescale-gw down`, which turn it on again."
+    }
     RunInProgress "run-in-progress" {
         "Another run changes the stack while this one rolls it back."
         "It may publish again what was rolled back."

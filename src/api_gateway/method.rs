@@ -132,6 +132,9 @@ pub struct Method {
     /// Whether the route consists of its key and its authorization, as one that this program created; not stored in records.
     #[serde(skip)]
     pub is_bare: bool,
+    /// Whether quick create made the route: API Gateway may refuse to change it. Not stored in records.
+    #[serde(skip)]
+    pub is_managed: bool,
 }
 
 impl Method {

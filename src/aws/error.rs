@@ -15,6 +15,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::unreadable;
 use crate::code::Code;
 use crate::error::Error;
+use crate::printable::line;
 
 /// How an error is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl AwsError {
         let status = error
             .raw_response()
             .map(|response| response.status().as_u16());
-        let code = error.code().unwrap_or_default().to_owned();
+        let code = line(error.code().unwrap_or_default()).into_owned();
         if unreadable::is_unreadable(error) {
             return Self {
                 status,
@@ -99,7 +100,7 @@ impl AwsError {
         Self {
             operation,
             code,
-            message,
+            message: line(&message).into_owned(),
             status,
             reason: error
                 .raw_response()
@@ -116,7 +117,7 @@ impl AwsError {
         Self {
             operation,
             code: String::new(),
-            message: message.into(),
+            message: line(&message.into()).into_owned(),
             status: None,
             reason: None,
             io: None,

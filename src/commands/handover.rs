@@ -89,7 +89,9 @@ pub(super) async fn run(
         let cx = session.cx.fresh();
         if let Some(found) = served::unverified(&cx, target).await? {
             let found = vec![(target.clone(), found)];
-            status = verify(session, &cx, args, signals, found, None).await?;
+            status = verify(session, &cx, args, signals, found, None)
+                .await?
+                .status;
             tally.failed += usize::from(status == ExitStatus::Failed);
         }
     }

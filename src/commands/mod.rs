@@ -9,6 +9,7 @@ mod ending;
 mod existing;
 mod explain;
 mod export;
+mod frozen;
 mod handover;
 mod iam_policy;
 mod import;

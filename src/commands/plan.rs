@@ -75,9 +75,10 @@ pub(super) async fn run(global: &Global, args: &PlanArgs, sink: Sink) -> Result<
             ));
         }
     }
-    let target = &session.facts.api;
-    let is_something_to_do =
-        !plan.is_empty() || automatic::is_left_frozen(&session.cx, target).await?;
+    let mut is_something_to_do = !plan.is_empty();
+    for target in session.facts.stages() {
+        is_something_to_do |= automatic::is_left_frozen(&session.cx, target).await?;
+    }
     Ok(if args.exit_code && is_something_to_do {
         ExitStatus::Pending
     } else {

@@ -11,7 +11,7 @@ use crate::cancel::StopReason;
 use crate::cli::{Format, Global, ReleaseArgs};
 use crate::code::Code;
 use crate::engine::observe::observe;
-use crate::error::{Error, ExitStatus, Result};
+use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::Sink;
 use crate::lock::{self, Lock};
 use crate::notice::NoticeCode;
@@ -43,18 +43,11 @@ pub(super) async fn run(global: &Global, args: &ReleaseArgs, sink: Sink) -> Resu
     if found.is_empty() && !has_begun {
         existing::ensure_exists(&cx).await?;
     }
+    refuse_frozen(&cx, has_begun).await?;
     scope.account_alias = cx.aws().account_alias().await;
     announce(global, cx.sink(), scope.clone(), !args.yes);
     if shows(global, !args.yes) {
         report::note(&table(&found, &Style::stderr(global)));
-    }
-    for target in record::all(&cx).await?.keys() {
-        if automatic::is_left_frozen(&cx, target).await? {
-            cx.sink().notice(format!(
-                "automatic deployment of stage {} of API {} is off, and stays off: when you turn it on, API Gateway deploys the draft",
-                target.stage, target.id
-            ));
-        }
     }
     let is_live = !args.yes && down::protects_live(&cx).await?;
     let question = Question {
@@ -122,6 +115,9 @@ async fn work(
         .with_code(Code::PlanStale)
         .hint("run the same command again"));
     }
+    if !has_begun {
+        refuse_frozen(&cx, false).await?;
+    }
     if let Some(file) = &args.out {
         write(&cx, file, &found, has_begun)?;
     }
@@ -141,6 +137,34 @@ async fn work(
             .hint("run the same command again: until then, `up` and `down` refuse this stack")
     })?;
     Ok(found)
+}
+
+/// Refuses while automatic deployment of a stage is off: without the record, no command turns it on again. By hand it would
+/// deploy the draft, which an interrupted run may have changed in part, and which is protected after a rollback. A release that
+/// has begun says so and is completed, because `up` and `down` refuse the stack until then.
+async fn refuse_frozen(cx: &Context, has_begun: bool) -> Result<()> {
+    let mut frozen = Vec::new();
+    for target in record::all(cx).await?.keys() {
+        if automatic::is_left_frozen(cx, target).await? {
+            frozen.push(format!(
+                "automatic deployment of stage {} of API {} is off since a rollback or an interrupted run, and after the release no command turns it on again: when you do, API Gateway deploys the draft",
+                target.stage, target.id
+            ));
+        }
+    }
+    if frozen.is_empty() {
+        return Ok(());
+    }
+    if has_begun {
+        for text in frozen {
+            cx.sink().finding(NoticeCode::AutomaticDeploymentOff, text);
+        }
+        return Ok(());
+    }
+    let text = list("the stages are not as they were before the stack:", &frozen);
+    Err(Error::refused(text)
+        .hint("`threescale-gw up` protects and verifies the API, and turns it on again")
+        .hint("`threescale-gw down` restores the API, turns it on again, and deletes the stack"))
 }
 
 fn ids(found: &Released) -> Vec<&Tagged> {

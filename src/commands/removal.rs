@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::frozen;
 use super::session::look_failed;
 use super::walk::{apply, report_rest};
 use crate::action::Action;
@@ -157,8 +158,9 @@ pub(super) async fn work(
     cancel: &CancelToken,
 ) -> Result<(Tally, ExitStatus)> {
     // Before the first deletion: a run that must wait for another stack in vain has changed nothing.
-    for target in record::targets(cx).await? {
-        cx.enter_api(&target).await?;
+    let targets = record::targets(cx).await?;
+    for target in &targets {
+        cx.enter_api(target).await?;
     }
     let cx = cx.fresh();
     let Removal { mut plan, pending } = look(&cx).await?;
@@ -182,6 +184,9 @@ pub(super) async fn work(
         stack_expiry::set(&cx, Timestamp::now()).await?;
     }
     let (outcome, status) = apply(&plan, &cx, cancel).await;
+    if status != ExitStatus::Done {
+        frozen::tell(&cx.fresh(), &targets).await;
+    }
     debug_assert!(
         plan.items
             .iter()

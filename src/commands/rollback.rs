@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::confirm::announce;
+use super::frozen;
 use crate::api_gateway::{
     self, ApiTarget, AuthorizationType, Deployment, Method, MethodKey, deployments,
 };
@@ -18,8 +19,8 @@ use crate::error::{Error, ExitStatus, Result, list};
 use crate::event::Sink;
 use crate::lock::{self, ApiLocks, Held};
 use crate::notice::NoticeCode;
+use crate::printable::line;
 use crate::report;
-use crate::resource::api_attachment::automatic;
 use crate::resource::api_attachment::record;
 use crate::resource::api_attachment::rollback::{
     RollbackTarget, RolledBack, is_rolled_back, other_mode, roll_back,
@@ -33,7 +34,8 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let cx = super::session::connect(global, 1, sink).await?;
     let stack = &cx.names().stack;
     let scope = super::down::scope(&cx).await?;
-    let mut targets: Vec<_> = record::all(&cx).await?.into_keys().collect();
+    let all: Vec<_> = record::all(&cx).await?.into_keys().collect();
+    let mut targets = all.clone();
     if targets.is_empty() {
         super::existing::ensure_exists(&cx).await?;
         return Err(
@@ -42,10 +44,10 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
         );
     }
     if let Some(stage) = &args.stage {
-        let all: Vec<_> = targets.iter().map(|target| &*target.stage).collect();
+        let stages: Vec<_> = all.iter().map(|target| &*target.stage).collect();
         let text = format!(
             "--stage {stage}: the stack is attached to {}",
-            all.join(", ")
+            stages.join(", ")
         );
         targets.retain(|target| target.stage == *stage);
         if targets.is_empty() {
@@ -70,21 +72,32 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let api_locks = ApiLocks::new(&cx, &cancel, args.lock_timeout);
     let moved = move_stages(&cx, global, &targets, &way, &api_locks).await;
     api_locks.release().await;
-    let (stages, stuck, is_behind) = moved?;
-    // If the user names a deployment, the functions' version is not the problem.
-    let functions = match way {
-        RollbackTarget::Deployment(_) => Vec::new(),
-        // The other stages need their version.
-        _ if args.stage.is_some() => Vec::new(),
-        _ => {
-            let needed = StillNeeded {
-                refuses_keyless: served::refuse_keyless(&cx, &targets).await?,
-                stays: !stuck.is_empty(),
-            };
-            function_publication::move_back(&cx, needed).await?
+    let moved = async {
+        let (stages, stuck, is_behind) = moved?;
+        // If the user names a deployment, the functions' version is not the problem.
+        let functions = match way {
+            RollbackTarget::Deployment(_) => Vec::new(),
+            // The other stages need their version.
+            _ if args.stage.is_some() => Vec::new(),
+            _ => {
+                let needed = StillNeeded {
+                    refuses_keyless: served::refuse_keyless(&cx, &targets).await?,
+                    stays: !stuck.is_empty(),
+                };
+                function_publication::move_back(&cx, needed).await?
+            }
+        };
+        Ok::<_, Error>((stages, stuck, is_behind, functions))
+    };
+    let moved = moved.await;
+    let mut notices = frozen::notices(&cx.fresh(), &all).await;
+    let (stages, stuck, is_behind, functions) = match moved {
+        Ok(moved) => moved,
+        Err(error) => {
+            tell(&cx, notices);
+            return Err(error);
         }
     };
-    let mut notices = Vec::new();
     for target in &targets {
         // Only a notice: the stage has moved.
         let open = opened(&cx.fresh(), target).await.unwrap_or_default();
@@ -117,9 +130,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
             report::document(document);
         }
     }
-    for (code, text) in notices {
-        cx.sink().finding(code, text);
-    }
+    tell(&cx, notices);
     holder?;
     if stuck.is_empty() {
         return Ok(ExitStatus::Done);
@@ -130,6 +141,12 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
         true => "remove the cause, and run `threescale-gw rollback` again, which lets API Gateway deploy the restored routes again",
         false => "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
     }))
+}
+
+fn tell(cx: &Context, notices: Vec<(NoticeCode, String)>) {
+    for (code, text) in notices {
+        cx.sink().finding(code, text);
+    }
 }
 
 /// Refuses a deployment for another mode than that of the live version: requests without a key would meet neither mode.
@@ -225,9 +242,6 @@ async fn move_stages(
                 let text = format!(
                     "rolled back stage {stage} of API {api} from deployment {from} to {to}"
                 );
-                if automatic::is_left_frozen(&cx.fresh(), target).await? {
-                    cx.sink().notice(automatic::left_frozen(target));
-                }
                 (true, Some(from), Some(to), text)
             }
             RolledBack::ChangedBack(restored) => {
@@ -338,7 +352,9 @@ fn listed(mut left: Vec<Deployment>) -> String {
             .created
             .map(|created| created.strftime("%Y-%m-%d %H:%M UTC").to_string());
         let description = Some(&found.description).filter(|text| !text.is_empty());
-        let about: Vec<_> = description.cloned().into_iter().chain(created).collect();
+        // Anyone who may deploy the API can write it.
+        let description = description.map(|text| line(text).into_owned());
+        let about: Vec<_> = description.into_iter().chain(created).collect();
         match about.is_empty() {
             true => found.id.clone(),
             false => format!("{} ({})", found.id, about.join(", ")),
@@ -368,6 +384,11 @@ mod tests {
         assert_eq!(
             listed(left),
             "other deployments of the API: b (1970-01-02 00:00 UTC), a (first, 1970-01-01 00:00 UTC)"
+        );
+        let forged = vec![made("c", "x\nerror: \u{1b}[31mno", 0)];
+        assert_eq!(
+            listed(forged),
+            r"other deployments of the API: c (x\nerror: \u{1b}[31mno, 1970-01-01 00:00 UTC)"
         );
         let many = (0..12).map(|n| made(&n.to_string(), "", 0)).collect();
         assert!(listed(many).ends_with(", and 2 more"));

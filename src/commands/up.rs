@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::approval;
 use super::confirm::{Question, announce, confirm, confirm_change, is_interactive, shows, what};
 use super::ending::{CommandOutcome, Summary};
+use super::frozen;
 use super::handover;
 use super::input::load;
 use super::outputs;
@@ -114,7 +115,9 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             true => Vec::new(),
             false => unverified(&session, &session.cx).await?,
         };
-        if !unverified.is_empty() {
+        if unverified.is_empty() {
+            frozen::tell(&session.cx, session.facts.stages()).await;
+        } else {
             for (target, found) in &unverified {
                 let text = found.describe(&target.stage);
                 let sink = session.cx.sink();
@@ -124,6 +127,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
             let cx = session.cx.fresh();
             let lock = Lock::take_within(&cx, &signals.cancel, args.change.patience()).await?;
             let verified = finish(&session, &cx, args, &signals, None).await;
+            frozen::tell(&cx.fresh(), session.facts.stages()).await;
             api_locks.release().await;
             lock.release().await?;
             ending.status = verified?;
@@ -187,6 +191,7 @@ pub(super) async fn run(global: &Global, args: &UpArgs, sink: Sink) -> Result<Co
         ..session.cx.options().clone()
     });
     let worked = work(&session, args, &first, approved, &signals).await;
+    frozen::tell(&session.cx.fresh(), session.facts.stages()).await;
     api_locks.release().await;
     let released = lock.release().await;
     let (outcome, status) = worked?;
@@ -418,15 +423,6 @@ async fn work(
         };
         outcome.tally.failed += usize::from(status == ExitStatus::Failed);
     }
-    if status != ExitStatus::Done {
-        // Only notices: what failed is reported.
-        let cx = session.cx.fresh();
-        for target in session.facts.stages() {
-            if let Ok(true) = automatic::is_left_frozen(&cx, target).await {
-                cx.sink().notice(automatic::left_frozen(target));
-            }
-        }
-    }
     if let (Some(baseline), Some(cause)) = (&baseline, &expired)
         && !session.publication.made().is_empty()
     {
@@ -459,16 +455,26 @@ async fn finish(
         cx = cx.fresh();
         found = unverified(session, &cx).await?;
     }
-    if !args.no_verify && !found.is_empty() {
-        let status = verify(session, &cx, args, signals, found, baseline).await?;
-        if status != ExitStatus::Done {
-            return Ok(status);
+    // A step of this run has thawed them, which published changes of others.
+    for target in session.publication.republished() {
+        if found.iter().all(|(found, _)| *found != target) {
+            let version = function_publication::live_version(&cx).await?;
+            found.push((target, Unverified::again(version)));
         }
     }
-    let (again, failure) = thaw(session, &cx, args.only.is_none()).await?;
     let mut status = ExitStatus::Done;
-    if !args.no_verify && !again.is_empty() {
-        status = verify(session, &cx.fresh(), args, signals, again, baseline).await?;
+    if !args.no_verify && !found.is_empty() {
+        let verdict = verify(session, &cx, args, signals, found, baseline).await?;
+        if !verdict.is_kept {
+            return Ok(verdict.status);
+        }
+        status = verdict.status;
+    }
+    // Also a stage that is not verified, but keeps this stack's deployment: its owner's setting counts.
+    let (again, failure) = thaw(session, &cx, args.only.is_none()).await?;
+    if status == ExitStatus::Done && !args.no_verify && !again.is_empty() {
+        let verdict = verify(session, &cx.fresh(), args, signals, again, baseline).await?;
+        status = verdict.status;
     }
     if let Some(failure) = failure {
         status = failed_deployment(&cx, failure);
@@ -501,7 +507,10 @@ async fn finish(
     found.retain(|(_, found)| !found.is_new_deployment);
     match found.is_empty() {
         true => Ok(status),
-        false => verify(session, &cx, args, signals, found, baseline).await,
+        false => {
+            let verdict = verify(session, &cx, args, signals, found, baseline).await?;
+            Ok(verdict.status)
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::event::{Event, Sink};
 use crate::id::LogicalId;
 use crate::kind::Kind;
 use crate::notice::NoticeCode;
+use crate::printable::line;
 use crate::report;
 use crate::resource::api_attachment::restore::withdraw;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
@@ -43,6 +44,29 @@ pub(super) async fn unverified(session: &Session, cx: &Context) -> Result<Vec<Un
     Ok(found)
 }
 
+/// How a verification ended.
+pub(super) struct Verdict {
+    pub status: ExitStatus,
+    /// Whether the stages keep what they serve: nothing that was found is a reason to undo the change.
+    pub is_kept: bool,
+}
+
+impl Verdict {
+    fn kept(status: ExitStatus) -> Self {
+        Self {
+            status,
+            is_kept: true,
+        }
+    }
+
+    fn undone(status: ExitStatus) -> Self {
+        Self {
+            status,
+            is_kept: false,
+        }
+    }
+}
+
 /// Verifies stages after a change, and moves them and the alias back if callers of one are affected. `baseline`: how the API
 /// answered before; unknown if an earlier run made the change.
 pub(super) async fn verify(
@@ -52,7 +76,7 @@ pub(super) async fn verify(
     signals: &Signals,
     found: Vec<UnverifiedStage>,
     baseline: Option<&Baseline>,
-) -> Result<ExitStatus> {
+) -> Result<Verdict> {
     let sink = cx.sink();
     let mut verified = Vec::new();
     let mut worst = Vec::new();
@@ -67,10 +91,10 @@ pub(super) async fn verify(
         let report = tokio::select! {
             report = prove(session, cx, target, &args.requests, &before) => report?,
             // No result is recorded, so the next run verifies again.
-            stop = signals.cancel.stopped() => return Ok(match stop {
+            stop = signals.cancel.stopped() => return Ok(Verdict::undone(match stop {
                 StopReason::Interrupted => ExitStatus::Interrupted,
                 StopReason::TimedOut => ExitStatus::Partial,
-            }),
+            })),
         };
         sink.emit(Event::Verified(report.clone()));
         worst.extend(told(report.requires_rollback()));
@@ -87,16 +111,22 @@ pub(super) async fn verify(
                 status = of_stage;
             }
         }
-        return Ok(status);
+        return Ok(Verdict::kept(status));
     }
-    let back = go_back(session, cx, &found, args.only.is_none()).await;
+    let mut back = go_back(session, cx, &found, args.only.is_none()).await;
+    if back.is_empty() {
+        // Only what others have changed was verified.
+        let stages: Vec<_> = found.iter().map(|(target, _)| &*target.stage).collect();
+        back.push(format!("stage {} stays unchanged", stages.join(", ")));
+    }
     let text = format!(
         "the API does not behave as expected after the change: {}; {}",
         shortened(&worst),
         back.join("; ")
     );
     let hint = "`threescale-gw status` and the log group of the authorizer tell more; then run `threescale-gw up` again";
-    Ok(failed(sink, attachment(), text, Some(hint.to_owned())))
+    let status = failed(sink, attachment(), text, Some(hint.to_owned()));
+    Ok(Verdict::undone(status))
 }
 
 /// Undoes what did not pass verification: new deployments, a new version, or both. Returns the results as sentences.
@@ -271,7 +301,7 @@ fn told<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<String> {
     let text = |row: &Row| {
         let (fault, seen) = row.verdict.as_ref().err()?;
         let words = report::verify::words(*fault);
-        Some(format!("{}: {words} ({seen})", row.label))
+        Some(format!("{}: {words} ({})", row.label, line(seen)))
     };
     rows.filter_map(text).collect()
 }

@@ -668,6 +668,13 @@ async fn of_methods(
             .any(|item| item.id.kind == Kind::ApiAuthorizer && item.action == Action::Update);
         let notices = kinds::notices(config, subject.api, stages, lacks_connect, changes_settings);
         findings.notices.extend(notices);
+        let unprotected = wanted.values().flatten().filter(|route| {
+            let mut ours = authorizer.iter();
+            !ours.any(|ours| route.asks(ours))
+        });
+        findings
+            .notices
+            .extend(kinds::managed_routes(subject.api, unprotected));
         let configured: Vec<_> = facts.stages().collect();
         let mut attached = BTreeSet::new();
         for (target, record) in &records {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api_gateway::{Api, ApiRef, ApiTarget, ListedStage, Protocol, Stage};
+use crate::api_gateway::{Api, ApiRef, ApiTarget, ListedStage, Method, Protocol, Stage};
 use crate::config::{self, Config, CredentialLocation, LimitedKey, MappingRule};
 use crate::decision::guarded;
 use crate::resource::api_attachment::undeployed_changes;
@@ -91,6 +91,22 @@ pub fn managed_stage(stages: &[(&ApiTarget, Option<Stage>)]) -> Option<String> {
          change together with those of other stages: name it alone in `api.stage`, or leave it out",
         target.stage, target.protocol, target.id
     ))
+}
+
+/// Names those of `routes`, which the plan protects, that API Gateway may refuse to change.
+pub fn managed_routes<'a>(api: &Api, routes: impl Iterator<Item = &'a Method>) -> Option<String> {
+    let managed = routes.filter(|route| route.is_managed);
+    let managed: BTreeSet<_> = managed.map(Method::label).collect();
+    let managed: Vec<_> = managed.into_iter().collect();
+    (!managed.is_empty()).then(|| {
+        format!(
+            "{} of {} {} was created by quick create: API Gateway may refuse to set its authorizer; then `up` fails, and `api.except` must \
+             leave it out",
+            managed.join(", "),
+            api.protocol,
+            api.id
+        )
+    })
 }
 
 /// Says that nothing is deployed to an existing stage, and what to do.
@@ -426,5 +442,20 @@ mod tests {
             None
         );
         assert_eq!(unlisted(&target(Protocol::WebSocket), None), None);
+    }
+
+    #[test]
+    fn a_route_of_quick_create_is_named() {
+        let managed = Method {
+            is_managed: true,
+            ..Method::new("", "$default")
+        };
+        let other = Method::new("GET", "/orders");
+        let api = api(Protocol::Http);
+        let told = managed_routes(&api, [&other, &managed, &managed].into_iter());
+        let text = "$default of HTTP API a1b2c3d4e5 was created by quick create: API Gateway may refuse to set its authorizer; then `up` \
+                    fails, and `api.except` must leave it out";
+        assert_eq!(told.as_deref(), Some(text));
+        assert_eq!(managed_routes(&api, [&other].into_iter()), None);
     }
 }

@@ -82,9 +82,9 @@ fn lines(report: &Report, style: &Style, shows: impl Fn(&Row) -> bool) -> String
     lines.join("\n")
 }
 
-/// The result of one request in a word, and its details.
+/// The result of one request in a word, and its details, on one line: a backend can answer with any text.
 pub(super) fn result_of(row: &Row) -> (&'static str, String) {
-    match &row.verdict {
+    let (word, text) = match &row.verdict {
         Ok(Some(remark)) if row.is_unmapped() => (
             "warn",
             format!("{remark}: no mapping rule matches, so every caller is refused"),
@@ -99,7 +99,8 @@ pub(super) fn result_of(row: &Row) -> (&'static str, String) {
             };
             ("wrong", format!("{}: {seen}{before}", words(*fault)))
         }
-    }
+    };
+    (word, line(&text).into_owned())
 }
 
 /// The total in one line.
@@ -159,5 +160,27 @@ pub fn words(fault: Fault) -> &'static str {
         Fault::NotServed => "the stage does not serve it",
         Fault::Throttled => "API Gateway is throttling",
         Fault::Unreachable => "no answer",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::Check;
+
+    #[test]
+    fn what_a_backend_answers_is_on_one_line() {
+        let row = Row {
+            label: "GET /orders".to_owned(),
+            check: Check::BadKey,
+            verb: "GET".to_owned(),
+            status: Some(403),
+            request_id: None,
+            verdict: Err((Fault::Open, "403, a\nerror: \u{1b}[31mb".to_owned())),
+            as_before: false,
+        };
+        let (word, text) = result_of(&row);
+        assert_eq!(word, "wrong");
+        assert!(text.ends_with(r"403, a\nerror: \u{1b}[31mb"), "{text}");
     }
 }

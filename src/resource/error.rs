@@ -9,6 +9,7 @@ use crate::aws::{AwsError, Class};
 use crate::code::Code;
 use crate::duration::{elapsed, exact};
 use crate::error::{Error, ExitStatus};
+use crate::printable::line;
 
 /// How long a call that was throttled, or whose result is unknown, is retried.
 const TROUBLE: Duration = Duration::from_secs(180);
@@ -181,10 +182,12 @@ impl fmt::Display for ResourceError {
             ),
             Self::TimedOut { state, after } => write!(
                 f,
-                "timed out after {} waiting; last state: {state}",
-                exact(*after)
+                "timed out after {} waiting; last state: {}",
+                exact(*after),
+                line(state)
             ),
-            Self::Failed(why) => write!(f, "failed: {why}"),
+            // Mostly the reason of a service.
+            Self::Failed(why) => write!(f, "failed: {}", line(why)),
             Self::SelfTest { what, .. } => write!(f, "self-test: {what}"),
             Self::Build(why) => write!(f, "package: {why}"),
             Self::Bug(what) => write!(f, "internal error: {what}"),
@@ -264,6 +267,12 @@ mod tests {
         ] {
             assert_eq!(last.retried_for(), None, "{last}");
         }
+    }
+
+    #[test]
+    fn what_a_service_says_is_on_one_line() {
+        let failed = ResourceError::Failed("no\nerror: \u{1b}[31mluck".to_owned());
+        assert_eq!(failed.to_string(), r"failed: no\nerror: \u{1b}[31mluck");
     }
 
     #[test]

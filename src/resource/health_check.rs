@@ -364,7 +364,7 @@ fn crashed(function: &str, payload: &[u8]) -> ResourceError {
         Err(_) => "no reason given".to_owned(),
     };
     ResourceError::SelfTest {
-        what: format!("the {function} failed: {}", text.trim()),
+        what: format!("the {function} failed: {}", printable::line(text.trim())),
         hint: Some("look at the authorizer's log group".to_owned()),
     }
 }

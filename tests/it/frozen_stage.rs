@@ -6,10 +6,12 @@ use crate::support::http_api::{account, api, comparable, id, rich, served, stage
 use crate::support::kill::{Killed, each, killed_after_each};
 use crate::support::rest_api::{API, assert_mentions};
 use crate::support::socket::{CONNECT, chat};
-use crate::support::{TestAws, Workplace, artifact, assert_same};
+use crate::support::{Run, TestAws, Workplace, artifact, assert_same};
 
 const UP: [&str; 4] = ["up", "--yes", "--settle", "1ms"];
 const DOWN: [&str; 4] = ["down", "--yes", "--stack", "orders"];
+/// What each command says that leaves automatic deployment off.
+const OFF: &str = "is off until the next `threescale-gw up` or `threescale-gw down`";
 const OURS: &str = "CUSTOM threescale-gw-orders-authorizer";
 
 /// An API whose stage `prod` deploys automatically.
@@ -161,7 +163,7 @@ fn a_rolled_back_stage_is_thawed_by_up_and_down_and_by_nothing_else() {
         case.here.succeed(&["rollback"]);
         case.assert_open_and_frozen("rollback");
         let again = case.here.succeed(&["rollback"]);
-        assert_mentions(&again, &["which is not of this stack"]);
+        assert_mentions(&again, &["which is not of this stack", OFF]);
         case.assert_open_and_frozen("a second rollback");
         case.here.run(&["verify", "--settle", "1ms"]);
         case.here.run(&["status"]);
@@ -171,6 +173,10 @@ fn a_rolled_back_stage_is_thawed_by_up_and_down_and_by_nothing_else() {
         only.here
             .succeed(&["up", "--yes", "--only", "authorizer", "--settle", "1ms"]);
         only.assert_open_and_frozen("up --only authorizer");
+        let unchanged =
+            only.here
+                .succeed(&["up", "--yes", "--only", "authorizer", "--settle", "1ms"]);
+        assert_mentions(&unchanged, &["No changes", OFF]);
         let down = only.fork();
         down.here.succeed(&DOWN);
         down.assert_restored("down after up --only authorizer");
@@ -292,5 +298,266 @@ fn a_stage_that_another_stack_has_frozen_is_refused_by_name() {
         assert_same(&frozen, &aws.account());
         one.succeed(&DOWN);
         assert_eq!(stage_of(&aws.account(), "prod")["AutoDeploy"], true);
+    }
+}
+
+/// Without the record, no command turns automatic deployment on again, and the draft of a killed run is changed in part.
+#[test]
+fn a_release_is_refused_until_up_or_down_has_thawed_the_stage() {
+    const RELEASE: [&str; 2] = ["release", "--yes"];
+    for case in cases() {
+        case.kill(&UP, "UpdateStage", 1);
+        let refused = |case: &Case, when: &str| {
+            let before = case.aws.account();
+            let release = case.here.run(&RELEASE);
+            assert_eq!(release.code, Some(4), "{when}: {}", release.stderr);
+            let told = "is off since a rollback or an interrupted run";
+            assert_mentions(&release, &[told, "threescale-gw up", "threescale-gw down"]);
+            assert_same(&before, &case.aws.account());
+        };
+        refused(&case, "killed");
+        case.aws.post("advance", &json!({"seconds": 3600}));
+        case.here.succeed(&UP);
+        // One that has begun is completed: `up` and `down` refuse the stack.
+        let begun = case.fork();
+        let mut states = killed_after_each(&begun.aws, &begun.here, &RELEASE, "ssm");
+        let begun = case.of(states.swap_remove(1).aws);
+        begun.aws.post("advance", &json!({"seconds": 3600}));
+        assert_eq!(begun.here.run(&UP).code, Some(4));
+        begun.here.succeed(&["rollback"]);
+        let release = begun.here.succeed(&RELEASE);
+        assert_mentions(
+            &release,
+            &["no command turns it on again", "released stack"],
+        );
+
+        case.here.succeed(&["rollback"]);
+        refused(&case, "rolled back");
+        let down = case.fork();
+        down.here.succeed(&DOWN);
+        down.assert_restored("down");
+        case.here.succeed(&UP);
+        case.here.succeed(&RELEASE);
+        assert!(case.is_automatic(), "{}", case.name);
+    }
+}
+
+/// A fault that is no reason to undo the change is none to keep the setting of the stage from its owner either. The API stays
+/// unverified.
+#[test]
+fn a_stage_that_keeps_its_deployment_is_thawed_although_it_is_not_verified() {
+    for case in cases() {
+        let mut faults = vec![(json!({}), Some("suspended-key"), "the test key is refused")];
+        if case.name == "HTTP" {
+            let open = json!({"open": ["POST /orders"]});
+            faults.push((open, None, "this was the same before the change"));
+        }
+        for (outcomes, key, told) in faults {
+            let case = case.fork();
+            case.aws.post("config", &json!({ "outcomes": outcomes }));
+            let key = key.iter().flat_map(|key| ["--key", key]);
+            let arguments: Vec<_> = UP.into_iter().chain(key).collect();
+            for run in ["first", "second"] {
+                let up = case.here.run(&arguments);
+                let when = format!("{}, {told}, {run}: {}", case.name, up.stderr);
+                assert_eq!(up.code, Some(1), "{when}");
+                assert_mentions(&up, &[told, "stays unchanged"]);
+                assert!(!up.stderr.contains(OFF), "{when}");
+                case.assert_protected_and_thawed(run);
+                assert_eq!(case.is_verified(), false, "{when}");
+            }
+            case.aws
+                .post("config", &json!({"outcomes": {"open": null}}));
+            case.here.succeed(&UP);
+            assert_eq!(case.is_verified(), true, "{}, {told}", case.name);
+        }
+    }
+}
+
+/// Each command that ends while automatic deployment is off says so, however it ends.
+#[test]
+fn every_command_that_leaves_automatic_deployment_off_says_so() {
+    const DENY: &str = "UpdateStage";
+    for case in cases() {
+        let denied = |case: &Case, nth: usize| {
+            let rule =
+                json!({"service": "apigatewayv2", "operation": DENY, "nth": nth, "kind": "deny"});
+            case.aws.post("faults", &json!([rule]));
+        };
+        let told = |case: &Case, arguments: &[&str], code: i32| {
+            let run = case.here.run(arguments);
+            let when = format!("{}, {arguments:?}: {}", case.name, run.stderr);
+            assert_eq!(run.code, Some(code), "{when}");
+            assert!(!case.is_automatic(), "{when}");
+            assert_mentions(&run, &[OFF]);
+        };
+        let before = case.fork();
+        before.kill(&UP, "UpdateStage", 1);
+        told(&before, &["rollback"], 0);
+        let json = before.here.run(&["rollback", "-o", "json"]).json();
+        assert!(json["notices"].to_string().contains(OFF), "{json}");
+
+        case.kill(&UP, "UpdateStage", 2);
+        case.aws.post("advance", &json!({"seconds": 3600}));
+        // Nothing is left to do but the thaw, which fails.
+        let unchanged = case.fork();
+        denied(&unchanged, 1);
+        told(&unchanged, &UP, 1);
+        // The same after a change.
+        let changed = case.fork();
+        changed.here.write("bootstrap.zip", &artifact(1));
+        denied(&changed, 1);
+        told(&changed, &UP, 1);
+        changed.aws.post("faults", &json!([]));
+        changed.here.succeed(&UP);
+        changed.assert_protected_and_thawed("the next up");
+
+        // The removal moves the stage, and cannot thaw it.
+        let down = case.fork();
+        denied(&down, 2);
+        told(&down, &DOWN, 5);
+        down.aws.post("faults", &json!([]));
+        down.here.succeed(&DOWN);
+        down.assert_restored("the next down");
+    }
+}
+
+/// A run that fails before it has changed a route leaves the stage as it was.
+#[test]
+fn a_stage_is_thawed_if_no_route_was_changed() {
+    for case in cases() {
+        let complete = case.fork();
+        complete.here.succeed(&UP);
+        let calls = complete.aws.log().into_iter();
+        let mut writes = calls.filter(|call| call["operation"] == "PutParameter");
+        let is_record = |call: Value| {
+            let name = call["parameters"]["Name"]
+                .as_str()
+                .expect("a name")
+                .to_owned();
+            name.ends_with("/methods-000")
+        };
+        let record = writes
+            .position(is_record)
+            .expect("the record of the methods")
+            + 1;
+        let route = match case.name {
+            "HTTP" => "UpdateRoute",
+            _ => "CreateRoute",
+        };
+        let failing = [("apigatewayv2", route, 1), ("ssm", "PutParameter", record)];
+        for (service, operation, nth) in failing {
+            let case = case.fork();
+            let rule = json!({"service": service, "operation": operation, "nth": nth, "kind": "error", "code": "BadRequestException",
+                "message": "no\nerror: luck", "status": 400});
+            case.aws.post("faults", &json!([rule]));
+            let up = case.here.run(&UP);
+            let when = format!("{}, {operation}: {}", case.name, up.stderr);
+            assert_eq!(up.code, Some(5), "{when}");
+            assert!(case.is_open() && case.is_automatic(), "{when}");
+            assert!(!up.stderr.contains(OFF), "{when}");
+            // A message of a service is no line of this program.
+            assert!(up.stderr.contains(r"no\nerror: luck"), "{when}");
+            let log = case.aws.log();
+            let mut calls = log.iter();
+            assert!(
+                calls.any(|call| call["operation"] == "UpdateStage"),
+                "{when}"
+            );
+            case.aws.post("faults", &json!([]));
+            case.here.succeed(&UP);
+            case.assert_protected_and_thawed(operation);
+        }
+    }
+}
+
+/// What others have changed while the stage was frozen is published by the thaw. The API is verified with it, also by a run
+/// that only has to thaw.
+#[test]
+fn what_a_thaw_publishes_is_verified_once_more() {
+    let case = cases().swap_remove(0);
+    let edit = |case: &Case| {
+        let route = json!({"ApiId": id(&case.aws.account()), "RouteKey": "OPTIONS /theirs"});
+        case.aws.call("apigatewayv2", "CreateRoute", route);
+    };
+    let verifications = |case: &Case| {
+        let log = case.aws.log();
+        let reads = log
+            .iter()
+            .filter(|call| call["operation"] == "FilterLogEvents");
+        reads.count()
+    };
+    // The third call is the thaw, after the verification.
+    let thaw = json!({"operation": "UpdateStage", "nth": 3, "kind": "hold-before"});
+    let killed = case.fork();
+    killed.aws.post("faults", &json!([thaw]));
+    let mut child = killed.here.start(&UP);
+    let held = killed.aws.get("held?timeout=60");
+    assert_eq!(held["held"]["operation"], "UpdateStage");
+    child.kill().expect("a signal");
+    child.wait().expect("its end");
+    killed.aws.post("faults", &json!([]));
+    edit(&killed);
+    killed.aws.post("advance", &json!({"seconds": 3600}));
+    killed.aws.post("log/clear", &json!({}));
+    let up = killed.here.succeed(&UP);
+    assert_mentions(&up, &["OPTIONS /theirs is new", "verified: "]);
+    assert!(verifications(&killed) >= 1, "{}", up.stderr);
+    killed.assert_protected_and_thawed("up");
+
+    // If it fails, nothing is moved back: the deployment of the stack was verified.
+    let moved = json!({"operation": "UpdateStage", "nth": 2, "kind": "hold"});
+    case.aws.post("faults", &json!([moved, thaw]));
+    let child = case.here.start(&UP);
+    let broken = json!({"outcomes": {"authorizer": "error"}});
+    for phase in ["after", "before"] {
+        let held = case.aws.get("held?timeout=60");
+        assert_eq!(held["held"]["phase"], phase, "{held}");
+        match phase {
+            "after" => edit(&case),
+            _ => {
+                case.aws.post("config", &broken);
+            }
+        }
+        case.aws.post("release", &json!({}));
+    }
+    let up = Run::of(child.wait_with_output().expect("its end"));
+    assert_eq!(up.code, Some(1), "{}", up.stderr);
+    assert_mentions(
+        &up,
+        &["OPTIONS /theirs is new", "; stage prod stays unchanged\n"],
+    );
+    assert!(case.is_automatic());
+}
+
+/// API Gateway may show late that automatic deployment is off, and deploys every change until then.
+#[test]
+fn a_stage_that_is_read_late_is_moved_and_its_settings_change_in_one_moment() {
+    for case in cases() {
+        case.here.succeed(&UP);
+        case.aws
+            .post("config", &json!({"http_api": {"freeze_lag": 2}}));
+        let back = case.fork();
+        let run = back.here.succeed(&["rollback"]);
+        assert_mentions(&run, &["rolled back stage prod"]);
+        back.assert_open_and_frozen("rollback");
+        back.here.succeed(&UP);
+        back.assert_protected_and_thawed("the next up");
+
+        case.here
+            .edit("authorizer: {", "authorizer: {mode: observe, ");
+        case.aws.post("log/clear", &json!({}));
+        case.here.succeed(&UP);
+        let calls = case.aws.log();
+        let calls = calls.iter().filter(|call| {
+            call["service"] == "apigatewayv2"
+                && ["GetStage", "UpdateAuthorizer"]
+                    .contains(&call["operation"].as_str().unwrap_or(""))
+        });
+        let calls: Vec<_> = calls.map(|call| call["operation"].clone()).collect();
+        let update = calls.iter().position(|call| call == "UpdateAuthorizer");
+        let update = update.expect("the change of the settings");
+        assert!(update >= 3, "{}: {calls:?}", case.name);
+        case.assert_protected_and_thawed("the other mode");
     }
 }

@@ -615,3 +615,40 @@ fn a_route_with_another_authorizer_is_restored_with_it() {
     assert_eq!(up.code, Some(1), "{}", up.stderr);
     assert_eq!(served(&aws.account(), STAGE), served(&before, STAGE));
 }
+
+/// API Gateway may refuse to change the route of quick create: `plan` says so, the refusal leaves the API as it was, and without
+/// the route `up` succeeds.
+#[test]
+fn a_managed_route_that_cannot_be_changed_is_told_and_left_out() {
+    let aws = quick(&ROUTES);
+    aws.post(
+        "config",
+        &json!({"http_api": {"managed_stage": "accepted", "managed_route": "refused"}}),
+    );
+    let before = aws.account();
+    let here = workplace(&aws, STAGE);
+    let plan = here.succeed(&["plan"]);
+    let told = "was created by quick create: API Gateway may refuse to set its authorizer";
+    assert_mentions(&plan, &["$default of HTTP API", told]);
+    let up = here.run(&UP);
+    assert_eq!(up.code, Some(5), "{}", up.stderr);
+    assert_mentions(
+        &up,
+        &[
+            "failed[blocked]",
+            "sets no authorizer on route $default",
+            "api.except",
+        ],
+    );
+    assert_eq!(served(&aws.account(), STAGE), served(&before, STAGE));
+    assert_eq!(stage_of(&aws.account(), STAGE)["AutoDeploy"], true);
+    here.edit("except: [\"GET /health\"]", "except: [\"$default\"]");
+    let plan = here.succeed(&["plan"]);
+    assert!(!plan.stdout.contains(told), "{}", plan.stdout);
+    here.succeed(&UP);
+    let mut wanted = served(&before, STAGE);
+    wanted.extend(ROUTES.map(|route| (route.to_owned(), PROTECTED.to_owned())));
+    assert_eq!(served(&aws.account(), STAGE), wanted);
+    here.succeed(&DOWN);
+    assert_same(&comparable(&before), &comparable(&aws.account()));
+}

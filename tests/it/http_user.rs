@@ -166,15 +166,16 @@ fn automatic_deployment_that_others_turn_on_again_is_verified() {
     assert!(!here.succeed(&["up", "--yes"]).stderr.contains("verified"));
 }
 
-/// Only `up` and `down` of the stack turn it on again.
+/// Only `up` and `down` of the stack turn it on again, unless its owner does.
 #[test]
-fn a_release_after_a_rollback_says_that_automatic_deployment_stays_off() {
+fn a_release_after_a_rollback_is_refused_while_automatic_deployment_is_off() {
     let (aws, here) = protected();
     here.succeed(&["rollback"]);
     let stays = "automatic deployment of stage $default of API ";
     let released = aws.fork();
-    let release = http(&released).succeed(&["release", "--yes"]);
-    assert_mentions(&release, &[stays, "is off, and stays off"]);
+    let release = http(&released).run(&["release", "--yes"]);
+    assert_eq!(release.code, Some(4), "{}", release.stderr);
+    assert_mentions(&release, &[stays, "is off since", "[refused]"]);
     set_automatic(&aws, true);
     let release = here.succeed(&["release", "--yes"]);
     assert!(!release.stderr.contains(stays), "{}", release.stderr);

@@ -675,3 +675,26 @@ fn another_stack_on_one_of_the_stages_is_named() {
         assert_same(&before, &aws.account());
     }
 }
+
+/// The first stage does not deploy automatically, so that only the second one is still to be turned on again.
+#[test]
+fn a_plan_has_something_to_do_if_any_stage_is_frozen() {
+    let aws = http();
+    let here = workplace(&aws, &list(&["dev", "prod", "$default"]));
+    // Two stages are frozen, and all three are moved.
+    let rule = json!({"operation": "UpdateStage", "nth": 5, "kind": "hold", "freeze": true});
+    aws.post("faults", &json!([rule]));
+    let mut child = here.start(&["up", "--yes"]);
+    assert_eq!(
+        aws.get("held?timeout=60")["held"]["operation"],
+        "UpdateStage"
+    );
+    child.kill().expect("a signal");
+    child.wait().expect("its end");
+    aws.post("release", &json!({}));
+    aws.post("faults", &json!([]));
+    assert_ne!(stage_of(&aws.account(), "prod")["AutoDeploy"], true);
+    let plan = here.run(&["plan", "--exit-code"]);
+    assert_mentions(&plan, &["No changes: "]);
+    assert_eq!(plan.code, Some(3), "{}", plan.stdout);
+}

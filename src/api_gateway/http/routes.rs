@@ -51,6 +51,7 @@ pub(in crate::api_gateway) async fn routes(
                 api_key_required: route.api_key_required.unwrap_or_default(),
                 is_absent: false,
                 is_bare,
+                is_managed: route.api_gateway_managed.unwrap_or_default(),
             })
         };
         let mut methods: Vec<_> = routes.into_iter().filter_map(method).collect();

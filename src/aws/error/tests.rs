@@ -384,3 +384,9 @@ fn a_key_that_cannot_be_used_is_told_by_code_or_message() {
         assert_eq!(told, expected, "{operation} {code} {message}");
     }
 }
+
+#[test]
+fn a_message_is_on_one_line() {
+    let error = AwsError::incomplete("apigateway:X", "no\nerror: \u{1b}[31mluck".to_owned());
+    assert_eq!(error.message, r"no\nerror: \u{1b}[31mluck");
+}

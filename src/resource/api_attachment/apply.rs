@@ -1,7 +1,6 @@
 //! The desired state of the attachment, and the steps to reach it.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -12,6 +11,8 @@ use super::kind::ApiAttachments;
 use super::marker::{DeploymentDigest, description, is_ours};
 use super::method_steps::{Wanted, method_steps};
 use super::own_deployments::remove;
+use super::protect::protect;
+use super::publication::Publication;
 use super::record::{self, AttachmentState, ResponseBackup, digest};
 use super::stages::{self, Frozen};
 use super::{
@@ -56,45 +57,6 @@ impl Shown for Guarded {
 /// With more changed methods than this, the draft is compared again before the deployment: API Gateway's
 /// quota makes the changes of 300 methods take half a minute. Fewer take about as long as the comparison.
 const MANY: usize = 10;
-
-/// The publication of the API in this run.
-#[derive(Debug, Default)]
-pub struct Publication {
-    /// The undeployed changes of other users that the operator has accepted. Until they are set, any change
-    /// may be published.
-    accepted: Mutex<Option<Vec<String>>>,
-    /// The stages that this run has deployed.
-    made: Mutex<BTreeSet<ApiTarget>>,
-}
-
-impl Publication {
-    /// Sets the changes that the operator was shown; `None` accepts any.
-    pub fn accept(&self, shown: Option<Vec<String>>) {
-        *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = shown;
-    }
-
-    /// The stages that this run has deployed.
-    pub fn made(&self) -> BTreeSet<ApiTarget> {
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.clone()
-    }
-
-    /// Notes that this run has changed what callers of the stage see.
-    pub(super) fn note_made(&self, target: &ApiTarget) {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.insert(target.clone());
-    }
-
-    /// Those of `found` that the operator was not shown.
-    fn new_among(&self, found: &[String]) -> Vec<String> {
-        let shown = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = |change: &&String| {
-            let shown = shown.as_ref();
-            shown.is_some_and(|shown| !shown.contains(*change))
-        };
-        found.iter().filter(is_new).cloned().collect()
-    }
-}
 
 /// The desired state of the attachment.
 #[derive(Debug)]
@@ -143,23 +105,39 @@ impl ApiAttachment {
         if !is_writing && (self.is_to_be_thawed(cx, actual) || is_thawed_by_others(actual)) {
             let is_ours = |uri: &str| api_authorizer::is_ours(cx, uri);
             let published = automatic::thaw(cx, &self.api, is_ours).await?;
-            notice_published(cx, actual, &published);
+            if !published.is_empty() {
+                notice_published(cx, actual, &published);
+                self.publication.note_republished(&self.api);
+            }
         }
         let (switch, frozen, stages) = match is_writing {
             true => self.freeze(cx, actual).await?,
             false => (Switch::AtOnce, None, Vec::new()),
         };
         let actual = frozen.as_ref().unwrap_or(actual);
+        let mut is_changed = false;
+        let carried_out = self.carry_out(cx, actual, switch, &mut is_changed).await;
+        if let Err(error) = &carried_out
+            && !is_changed
+            // Otherwise the same work is done again, or the last call may have been carried out.
+            && error.retried_for().is_none()
+        {
+            thaw(cx, &stages).await;
+        }
+        carried_out
+    }
+
+    /// Makes the changes. `is_changed` is set with the first change of the draft or the stage that succeeds.
+    async fn carry_out(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        switch: Switch,
+        is_changed: &mut bool,
+    ) -> Result<(), ResourceError> {
         let steps = method_steps(actual, &self.wanted);
         let publishes_changes = match steps.deploy {
-            true => match self.refuse_new_changes(cx, actual).await {
-                Err(error) => {
-                    // Nothing is changed yet.
-                    thaw(cx, &stages).await;
-                    return Err(error);
-                }
-                publishes => publishes?,
-            },
+            true => self.refuse_new_changes(cx, actual).await?,
             false => false,
         };
         let authorizer_id = cx.physical_id(&self.authorizer)?;
@@ -186,17 +164,21 @@ impl ApiAttachment {
         sharing::share(cx, &self.api, &recorded).await?;
         self.answer(cx, actual, &steps.responses).await?;
         let mut to_protect: Vec<_> = taken().collect();
+        // One that API Gateway may refuse to change comes first, before anything is changed.
+        to_protect.sort_by_key(|method| !method.is_managed);
         if switch == Switch::RouteByRoute {
             to_protect = self
                 .change_first(cx, actual, to_protect, &authorizer_id)
                 .await?;
         }
         for method in to_protect {
-            set_authorizer(cx, self.api.api(), method, &authorizer_id).await?;
+            protect(cx, &self.api, method, &authorizer_id).await?;
+            *is_changed = true;
         }
         for (before, now) in &steps.restore {
             let wanted = restore::wanted(cx, actual, before);
             restore_method(cx, self.api.api(), &wanted, now).await?;
+            *is_changed = true;
         }
         if steps.deploy && switch == Switch::AtOnce {
             if taken().count() + steps.restore.len() > MANY {
@@ -222,6 +204,7 @@ impl ApiAttachment {
                     false => actual.restored(before),
                 };
                 restore_method(cx, self.api.api(), &wanted, now).await?;
+                *is_changed = true;
             }
             let fresh = crate::hex::random::<6>()?;
             let token = self.token.get_or_init(|| fresh);
@@ -234,6 +217,7 @@ impl ApiAttachment {
             let description = description(&actual.marker, token, holds);
             let made = deploy(cx, &self.api, now.stage.as_ref(), &description).await;
             let made = automatic::explained(cx, &self.api, made).await?;
+            *is_changed = true;
             self.publication.note_made(&self.api);
             self.note_replaced(cx, &now, &before, made.as_deref(), head)
                 .await?;
@@ -296,7 +280,15 @@ impl ApiAttachment {
         let Some(switch) = frozen else {
             return Ok((Switch::AtOnce, None, stages));
         };
-        let now = Actual::read(&cx.fresh(), &self.api).await?;
+        let now = match Actual::read(&cx.fresh(), &self.api).await {
+            Ok(now) => now,
+            Err(error) => {
+                if error.retried_for().is_none() {
+                    thaw(cx, &stages).await;
+                }
+                return Err(error);
+            }
+        };
         automatic::ensure_frozen(switch, now.stage.as_ref())?;
         Ok((switch, Some(now), stages))
     }
@@ -524,13 +516,11 @@ fn is_thawed_by_others(actual: &Actual) -> bool {
 
 /// Tells which changes of others automatic deployment has published.
 fn notice_published(cx: &Context, actual: &Actual, published: &[String]) {
-    if !published.is_empty() {
-        let text = format!(
-            "automatic deployment is on again, which published changes of others: {}",
-            published.join("; ")
-        );
-        cx.notice(&actual.id, text);
-    }
+    let text = format!(
+        "automatic deployment is on again, which published changes of others: {}",
+        published.join("; ")
+    );
+    cx.notice(&actual.id, text);
 }
 
 impl Resource for ApiAttachment {

@@ -31,6 +31,8 @@ pub(super) enum Switch {
 
 /// How long a stage may lag behind a write.
 const LAG: Duration = Duration::from_secs(60);
+/// The time between two readings.
+const STEP: Duration = Duration::from_secs(1);
 
 /// Refuses to go on while the stage still deploys automatically after it was frozen: the reading lags, or another user has
 /// turned automatic deployment on.
@@ -46,6 +48,31 @@ pub(super) fn ensure_frozen(switch: Switch, stage: Option<&Stage>) -> Result<(),
             })
         }
         _ => Ok(()),
+    }
+}
+
+/// Freezes the stage as [`freeze_at_once`] does, and again while it is read as one that still deploys automatically.
+///
+/// # Errors
+/// The errors of the services, or that it still does after a minute.
+pub(super) async fn freeze_and_read(
+    cx: &Context,
+    target: &ApiTarget,
+    head: &AttachmentState,
+    stage: &Stage,
+    serves_ours: bool,
+) -> Result<Switch, ResourceError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let switch = freeze_at_once(cx, target, head, stage, serves_ours).await?;
+        let now = api_gateway::stage(&cx.fresh(), target).await?;
+        match ensure_frozen(switch, (*now).as_ref()) {
+            Err(_) if waited < LAG => {
+                waited += STEP;
+                cx.aws().pause(STEP).await;
+            }
+            read => return read.map(|()| switch),
+        }
     }
 }
 
@@ -103,7 +130,10 @@ pub async fn freeze_before_settings(
         return Ok(());
     }
     match freeze(cx, target, head, stage, true).await? {
-        Switch::AtOnce => Ok(()),
+        Switch::AtOnce => {
+            let now = api_gateway::stage(&cx.fresh(), target).await?;
+            ensure_frozen(Switch::AtOnce, (*now).as_ref())
+        }
         Switch::RouteByRoute => note_settings(cx, target, source).await,
     }
 }
@@ -299,8 +329,11 @@ pub fn failure(target: &ApiTarget, stage: &Stage) -> Option<String> {
 /// The errors of the services.
 pub async fn is_left_frozen(cx: &Context, target: &ApiTarget) -> Result<bool, ResourceError> {
     let record = record::all(cx).await?.remove(target).unwrap_or_default();
+    let Some(head) = record.head.filter(|head| head.frozen) else {
+        return Ok(false);
+    };
     let stage = api_gateway::stage(cx, target).await?;
-    Ok(is_frozen(record.head.as_ref(), (*stage).as_ref()))
+    Ok(is_frozen(Some(&head), (*stage).as_ref()))
 }
 
 /// Says that the automatic deployment of a stage is off.

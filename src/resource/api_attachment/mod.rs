@@ -33,6 +33,8 @@ mod method_steps;
 pub mod missing_record;
 pub mod other_stacks;
 pub mod own_deployments;
+mod protect;
+mod publication;
 pub mod record;
 mod removal;
 pub mod responses;
@@ -48,7 +50,8 @@ pub mod stages;
 pub mod still_served;
 pub mod undeployed_changes;
 
-pub use self::apply::{ApiAttachment, DEPLOYMENT, GUARDED, Guarded, Publication};
+pub use self::apply::{ApiAttachment, DEPLOYMENT, GUARDED, Guarded};
 pub use self::kind::ApiAttachments;
 pub use self::method_steps::Wanted;
+pub use self::publication::Publication;
 pub use self::served::Standing;

@@ -614,6 +614,7 @@ mod tests {
             api_key_required: n.is_multiple_of(2),
             is_absent: n.is_multiple_of(3),
             is_bare: false,
+            is_managed: false,
         }
     }
 

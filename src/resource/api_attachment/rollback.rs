@@ -1,7 +1,7 @@
 //! Rolls the stage back to the deployment it had before this stack's; nothing else changes.
 
 use super::actual::Actual;
-use super::automatic::{Switch, freeze_at_once};
+use super::automatic::{Switch, freeze_and_read};
 use super::deployments::replaced;
 use super::drafted::is_drafted;
 use super::marker::{is_ours, marker, protects};
@@ -52,7 +52,10 @@ impl RolledBack {
     /// Whether the stage still uses this stack's authorizer as it did.
     pub fn still_asks(&self) -> bool {
         match self {
-            Self::OthersWithOurs { .. } | Self::NoFormer { .. } | Self::Gone { .. } => true,
+            Self::OthersWithOurs { .. }
+            | Self::NoFormer { .. }
+            | Self::Gone { .. }
+            | Self::NotDeployed(..) => true,
             Self::Moved { .. } | Self::ChangedBack(_) | Self::NotOurs { .. } | Self::NoStage => {
                 false
             }
@@ -126,7 +129,8 @@ pub async fn roll_back(
         if all.iter().all(|found| found.id != to) {
             return Ok(RolledBack::Gone { from, to });
         }
-        if freeze_at_once(&cx, target, &head, &stage, asks_us).await? == Switch::RouteByRoute {
+        let switch = freeze_and_read(&cx, target, &head, &stage, asks_us).await?;
+        if switch == Switch::RouteByRoute {
             return change_back(&cx, target, way).await;
         }
     }

@@ -4,11 +4,12 @@
 //! was changed is recorded, and changed back.
 
 use super::actual::Actual;
+use super::protect::protect;
 use super::record::{self, AttachmentState};
 use super::restore::restore_routes;
 use super::route_marks::Marks;
 use super::{ApiAttachment, automatic, still_served};
-use crate::api_gateway::change::{restore_method, set_authorizer, update_authorizer};
+use crate::api_gateway::change::{restore_method, update_authorizer};
 use crate::api_gateway::{ApiTarget, AuthorizationType, AuthorizerSettings, Method};
 use crate::resource::{Context, ResourceError, RouteVerdict, api_authorizer};
 
@@ -86,7 +87,7 @@ impl ApiAttachment {
             return Ok(routes);
         };
         let first = routes.remove(index);
-        set_authorizer(cx, self.api.api(), first, authorizer_id).await?;
+        protect(cx, &self.api, first, authorizer_id).await?;
         match proof.prove(&labels.1[index]).await? {
             RouteVerdict::Harms(harm) => {
                 let restored = restore_first(cx, &self.api, actual, first, authorizer_id).await;

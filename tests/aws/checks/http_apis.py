@@ -379,6 +379,22 @@ def pending_automatic_deployments(aws: Aws) -> None:
         is_served = stage_of(aws, api_id)["DeploymentId"] == new["DeploymentId"]
         assert is_served == (pending == "served"), pending
         aws.configure(http_api={"unlisted": 0}, delay={"deployment-automatic": 0})
+def a_frozen_stage_is_read_late(aws: Aws) -> None:
+    """With `freeze_lag`, a stage deploys automatically until it was read so often."""
+    api_id = seed(aws, "GET /a", stages=[{"name": "prod", "auto_deploy": True}])["api_id"]
+    v2 = aws.apigatewayv2
+    aws.configure(http_api={"freeze_lag": 2})
+    assert v2.update_stage(ApiId=api_id, StageName="prod", AutoDeploy=False)["AutoDeploy"] is False
+    first = stage_of(aws, api_id)
+    with aws.refused("BadRequestException", "because AutoDeploy is enabled"):
+        v2.update_stage(ApiId=api_id, StageName="prod", DeploymentId=first["DeploymentId"])
+    v2.update_stage(ApiId=api_id, StageName="prod", AutoDeploy=False)
+    assert first["AutoDeploy"] and stage_of(aws, api_id)["AutoDeploy"] and not stage_of(aws, api_id)["AutoDeploy"]
+    v2.update_stage(ApiId=api_id, StageName="prod", DeploymentId=first["DeploymentId"])
+    v2.update_stage(ApiId=api_id, StageName="prod", AutoDeploy=True)
+    v2.update_stage(ApiId=api_id, StageName="prod", AutoDeploy=False)
+    v2.update_stage(ApiId=api_id, StageName="prod", AutoDeploy=True)
+    assert all(stage_of(aws, api_id)["AutoDeploy"] for _ in range(3))
 
 
 @check
@@ -424,6 +440,9 @@ def quick_create_manages_its_parts(aws: Aws) -> None:
         v2.update_stage(ApiId=api_id, StageName="$default", AutoDeploy=False)
     aws.configure(http_api={"managed_stage": "accepted"})
     assert v2.update_stage(ApiId=api_id, StageName="$default", AutoDeploy=False)["AutoDeploy"] is False
+    aws.configure(http_api={"managed_route": "refused"})
+    with aws.refused("BadRequestException", "authorization of a route"):
+        v2.update_route(ApiId=api_id, RouteId=route["RouteId"], AuthorizationType="NONE")
 
 
 @check

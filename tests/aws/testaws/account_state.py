@@ -42,6 +42,8 @@ DEFAULT_CONFIG: dict[str, Any] = {
     "http_api": {
         "thaw": "now",
         "managed_stage": "refused",
+        "managed_route": "accepted",
+        "freeze_lag": 0,
         "authorizer_names": "unique",
         "write_seconds": 0,
         "exported_authorizers": "used",

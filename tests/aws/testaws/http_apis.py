@@ -56,6 +56,8 @@ class HttpApi:
     deployments: dict[str, Deployment] = field(default_factory=dict)
     # By stage: how many requests still reach the former deployment, and its snapshot.
     lagging: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    # By stage whose automatic deployment is being turned off: how many reads still show it as on. Until then, it is on.
+    freezing: dict[str, int] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

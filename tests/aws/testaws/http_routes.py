@@ -141,6 +141,13 @@ def update_route(world: World, call: Call) -> Any:
         _check_key(api, key, route["RouteId"])
     _check_target(api, call.get("Target"))
     _check_api_key(api, call)
+    if (
+        route.get("ApiGatewayManaged")
+        and "AuthorizationType" in call.params
+        and world.config["http_api"]["managed_route"] == "refused"
+    ):
+        # Whether AWS does this, and with which text, is unknown.
+        raise bad_request("The authorization of a route that is managed by API Gateway cannot be changed")
     authorization = _authorize(api, key, route, call)
     kept = {name: value for name, value in route.items() if not name.startswith("Authoriz")}
     wanted = {**kept, **given(call, *_MEMBERS), **authorization}

@@ -110,7 +110,22 @@ def get_stages(world: World, call: Call) -> Any:
 
 @operation(SERVICE, "GetStage")
 def get_stage(world: World, call: Call) -> Any:
-    return stage_of(call, api_of(world, call))
+    api = api_of(world, call)
+    stage = stage_of(call, api)
+    name = stage["StageName"]
+    if name in api.freezing:
+        shown = dict(stage)
+        api.freezing[name] -= 1
+        if api.freezing[name] == 0:
+            del api.freezing[name]
+            _freeze(stage)
+        return shown
+    return stage
+
+
+def _freeze(stage: dict[str, Any]) -> None:
+    stage["AutoDeploy"] = False
+    stage.pop("LastDeploymentStatusMessage", None)
 
 
 @operation(SERVICE, "UpdateStage")
@@ -125,8 +140,15 @@ def update_stage(world: World, call: Call) -> Any:
     deployment = _deployed(api, call.params["DeploymentId"]) if "DeploymentId" in call.params else None
     stage.update(given(call, *_MEMBERS, "AutoDeploy"), LastUpdatedDate=date(world))
     automatic = stage.get("AutoDeploy", False)
+    lag = world.config["http_api"]["freeze_lag"]
+    if was and not automatic and lag:
+        stage["AutoDeploy"] = True
+        api.freezing.setdefault(call.params["StageName"], lag)
+        return {**stage, "AutoDeploy": False}
     if was and not automatic:
-        stage.pop("LastDeploymentStatusMessage", None)
+        _freeze(stage)
+    if automatic and "AutoDeploy" in call.params:
+        api.freezing.pop(call.params["StageName"], None)
     if deployment is not None:
         point(world, api, call.params["StageName"], deployment)
     if automatic and not was and api.routes and world.config["http_api"]["thaw"] == "now":
@@ -140,6 +162,7 @@ def delete_stage(world: World, call: Call) -> Any:
     stage = stage_of(call, api)
     del api.stages[stage["StageName"]]
     api.lagging.pop(stage["StageName"], None)
+    api.freezing.pop(stage["StageName"], None)
     return {}
 
 
