@@ -139,6 +139,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let error = Error::failed(anyhow::anyhow!(text)).with_code(Code::CannotRollBack);
     Err(error.hint(match is_behind {
         true => "remove the cause, and run `threescale-gw rollback` again, which lets API Gateway deploy the restored routes again",
+        false if targets.len() > 1 => "`threescale-gw rollback --stage <stage> --to <deployment>` moves a stage to a deployment that you name; `threescale-gw down` restores the API and publishes it",
         false => "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
     }))
 }
@@ -275,8 +276,8 @@ async fn move_stages(
             }
             RolledBack::NoFormer { deployment } => {
                 let text = format!(
-                    "stage {stage} of API {api} serves this stack's deployment {deployment}, and the previous one is not known \
-                     because another user published in between"
+                    "stage {stage} of API {api} serves this stack's deployment {deployment}, and no former one without the \
+                     authorizer is known: another user has published in between, or the stage had the authorizer before it was attached"
                 );
                 stuck.push(with_left(cx, target, text, &deployment).await?);
                 continue;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::http_odd::{account, workplace};
 use crate::support::http_api::{api, assert_unmixed, comparable, id, served, stage_of, watched};
-use crate::support::kill::each_waiting;
+use crate::support::kill::each;
 use crate::support::rest_api::assert_mentions;
 use crate::support::{TestAws, Workplace, assert_same};
 
@@ -91,7 +91,7 @@ fn nothing_is_left_if_the_draft_is_deployed_with_the_next_change() {
 /// A deployment that API Gateway made by itself and lists late is none of another user: the former one is still known.
 #[test]
 fn an_automatic_deployment_that_is_listed_late_is_not_one_of_others() {
-    each_waiting((1..=6).collect(), |_, unlisted| {
+    each((1..=6).collect(), |_, unlisted| {
         let (aws, here) = orders(true);
         let before = aws.account();
         aws.post("config", &json!({"http_api": {"unlisted": unlisted}}));

@@ -186,7 +186,10 @@ fn a_deployment_of_others_in_the_moment_of_the_move_is_found() {
         }
         let rollback = here.run(&["rollback"]);
         assert_eq!(rollback.code, Some(1), "{}", rollback.stderr);
-        assert_mentions(&rollback, &["another user published in between", &theirs]);
+        assert_mentions(
+            &rollback,
+            &["another user has published in between", &theirs],
+        );
         aws.call(
             "apigateway",
             "DeleteStage",

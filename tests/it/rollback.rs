@@ -78,7 +78,7 @@ fn without_a_deployment_to_go_back_to_nothing_is_changed() {
     let before = aws.account();
     let run = here.run(&["rollback"]);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
-    assert_mentions(&run, &["published in between", "threescale-gw down"]);
+    assert_mentions(&run, &["has published in between", "threescale-gw down"]);
     assert_same(&before, &aws.account());
 }
 
