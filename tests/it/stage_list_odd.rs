@@ -171,6 +171,47 @@ fn a_stage_whose_former_deployment_cannot_be_restored_does_not_leave_the_list() 
 }
 
 /// The same if others deploy the stage after the plan: nothing is deployed, and the next run says why.
+/// A run was killed after it had recorded that it attaches the stack to dev, and others deployed the protected draft to dev.
+#[test]
+fn the_authorizer_stays_for_a_stage_that_only_others_have_deployed() {
+    let (aws, id) = rest();
+    let before = aws.account();
+    let grown = of_rest("[prod, dev]");
+    rest_api::workplace(&aws, &of_rest("prod")).succeed(&UP);
+    let head = format!("/threescale-gw/orders/attachment/{id}/dev/head");
+    let is_recorded = |aws: &TestAws| {
+        let parameters = aws.account()["parameters"].clone();
+        let mut parameters = parameters.as_array().expect("a list").iter();
+        parameters.any(|parameter| parameter["name"] == *head)
+    };
+    let killed = (1..6).find_map(|nth| {
+        let aws = aws.fork();
+        kill(
+            &aws,
+            &rest_api::workplace(&aws, &grown),
+            "PutParameter",
+            nth,
+        );
+        is_recorded(&aws).then_some(aws)
+    });
+    let aws = killed.expect("a record of dev");
+    publish(&aws, &id, "dev");
+    let here = rest_api::workplace(&aws, &grown);
+    let down = here.run(&DOWN);
+    assert_eq!(down.code, Some(5), "{}", down.stderr);
+    assert_mentions(
+        &down,
+        &["stage dev of API", "still uses this stack's authorizer"],
+    );
+    publish(&aws, &id, "dev");
+    here.succeed(&DOWN);
+    assert_eq!(
+        rest_api::draft(&before, &id),
+        rest_api::draft(&aws.account(), &id)
+    );
+    assert_eq!(aws.account()["parameters"], before["parameters"]);
+}
+
 #[test]
 fn a_stage_that_others_deploy_while_it_leaves_the_list_stays_as_it_is() {
     let (aws, id) = rest();

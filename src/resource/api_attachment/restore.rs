@@ -312,8 +312,9 @@ async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), Res
             continue;
         };
         let other = target.api().stage(stage.name);
-        // The stages that the stack is attached to are restored separately.
-        if other == *target || attached.contains_key(&other) {
+        // The stages with recorded methods are restored separately.
+        let recorded = attached.get(&other);
+        if other == *target || recorded.is_some_and(|record| !record.chunks.is_empty()) {
             continue;
         }
         let export = api_gateway::export(cx, &other).await?;
