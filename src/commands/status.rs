@@ -215,7 +215,11 @@ async fn look(seen: Seen, args: &StatusArgs) -> Result<Status> {
                     stages.push(attached);
                 }
             }
-            None => notices.push(format!("API {} no longer exists", api.id)),
+            None => faults.push(format!(
+                "API {} no longer exists: `threescale-gw down --stack {}` deletes the rest of the stack",
+                api.id,
+                cx.names().stack
+            )),
         }
     }
     let mut outputs = seen.outputs;
@@ -253,8 +257,14 @@ async fn attached_to(
             target.stage
         ));
     }
+    let is_rolled_back = rollback::is_rolled_back(cx, target).await?;
     if automatic::is_left_frozen(cx, target).await? {
-        notices.push(automatic::left_frozen(target));
+        let told = match is_rolled_back {
+            true => &mut *notices,
+            // No command that ends well leaves it off otherwise.
+            false => &mut *faults,
+        };
+        told.push(automatic::left_frozen(target));
     }
     let verified = served::is_verified(cx, target).await?;
     if let Some(Err(found)) = &verified {
@@ -293,7 +303,7 @@ async fn attached_to(
         target: target.clone(),
         deploys_automatically: stage.map(|stage| stage.deploys_automatically),
         failed_deployment: stage.and_then(|stage| stage.failed_deployment.clone()),
-        is_rolled_back: rollback::is_rolled_back(cx, target).await?,
+        is_rolled_back,
         verified: verified.map(|verified| verified.is_ok() && was_called),
         verified_at: verification.0,
         verified_by: verification.1,

@@ -80,6 +80,7 @@ pub(super) async fn verify(
     let sink = cx.sink();
     let mut verified = Vec::new();
     let mut worst = Vec::new();
+    let mut affected = None;
     for (target, unverified) in &found {
         let before = match baseline.and_then(|baseline| baseline.before(target)) {
             Some(before) => before.clone(),
@@ -99,6 +100,7 @@ pub(super) async fn verify(
         sink.emit(Event::Verified(report.clone()));
         worst.extend(told(report.requires_rollback()));
         if !worst.is_empty() {
+            affected = Some(target);
             break;
         }
         verified.push((target, unverified, report));
@@ -125,7 +127,11 @@ pub(super) async fn verify(
         back.join("; ")
     );
     let hint = "`threescale-gw status` and the log group of the authorizer tell more; then run `threescale-gw up` again";
-    let status = failed(sink, attachment(), text, Some(hint.to_owned()));
+    let id = match affected {
+        Some(target) => attachment_to(cx, target).await?,
+        None => attachment(),
+    };
+    let status = failed(sink, id, text, Some(hint.to_owned()));
     Ok(Verdict::undone(status))
 }
 
@@ -328,7 +334,8 @@ async fn unharmed(
             target.stage
         );
         let hint = "pass a key that 3scale accepts, then run `threescale-gw up` again";
-        return Ok(failed(sink, attachment(), text, Some(hint.to_owned())));
+        let id = attachment_to(cx, target).await?;
+        return Ok(failed(sink, id, text, Some(hint.to_owned())));
     }
     let same = told(report.as_before());
     if !same.is_empty() {
@@ -340,7 +347,8 @@ async fn unharmed(
             target.stage
         );
         let hint = "find the cause, for example a backend or a gateway response of others; then run `threescale-gw up` again";
-        return Ok(failed(sink, attachment(), text, Some(hint.to_owned())));
+        let id = attachment_to(cx, target).await?;
+        return Ok(failed(sink, id, text, Some(hint.to_owned())));
     }
     if !report.is_well() {
         let text = "not every request could be sent from here, so a later `up` repeats them; or run `threescale-gw verify` from \
@@ -451,6 +459,14 @@ impl Baseline {
 
 pub(super) fn attachment() -> LogicalId {
     LogicalId::new(Kind::ApiAttachment, "main")
+}
+
+/// The attachment to this stage.
+async fn attachment_to(
+    cx: &Context,
+    target: &ApiTarget,
+) -> std::result::Result<LogicalId, ResourceError> {
+    api_authorizer::identify(Kind::ApiAttachment, cx, target).await
 }
 
 /// Reports what failed after the last change.

@@ -41,6 +41,8 @@ pub struct PlanFile {
     pub resources: Vec<Resource>,
     /// What a new attachment changes in the API.
     pub attaches: Vec<String>,
+    /// The stages whose automatic deployment is off while their API changes.
+    pub automatic_stages: Vec<String>,
     /// Undeployed changes of others that the deployment publishes.
     pub pending: Vec<String>,
 }

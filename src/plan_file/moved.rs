@@ -97,6 +97,11 @@ pub fn differences(approved: &PlanFile, now: &PlanFile) -> Vec<Finding> {
     for (before, after, sort) in [
         (&approved.attaches, &now.attaches, "a change of the API"),
         (
+            &approved.automatic_stages,
+            &now.automatic_stages,
+            "a stage that deploys automatically",
+        ),
+        (
             &approved.pending,
             &now.pending,
             "an undeployed change of others",

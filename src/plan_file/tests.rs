@@ -6,7 +6,7 @@ use crate::error::ExitStatus;
 fn document() -> Value {
     json!({
         "stack": "orders", "region": "us-east-1", "account": "123456789012", "caller": "arn", "profile": null,
-        "account_alias": null, "api": {"id": "a1", "name": "shop", "stage": "prod"}, "attaches": [],
+        "account_alias": null, "api": {"id": "a1", "name": "shop", "stage": "prod"}, "attaches": [], "automatic_stages": [],
         "pending": ["GET /new is new"], "costs": {"idle_per_month": 50.01},
         "resources": [{
             "id": "security-group/cache", "kind": "security-group", "physical_id": "sg-1", "state": "ready",

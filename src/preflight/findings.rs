@@ -20,6 +20,8 @@ pub struct Findings {
     pub pending: Vec<String>,
     /// What a new attachment changes in the API.
     pub attaches: Vec<String>,
+    /// The stages that deploy automatically, and whose automatic deployment is off while their API changes.
+    pub automatic_stages: Vec<String>,
     /// The methods that the plan protects or opens.
     pub methods: MethodChanges,
     /// What the stack costs, if the plan changes it.

@@ -666,6 +666,13 @@ async fn of_methods(
             .items
             .iter()
             .any(|item| item.id.kind == Kind::ApiAuthorizer && item.action == Action::Update);
+        let automatic = stages.iter().filter(|(_, stage)| {
+            let stage = stage.as_ref();
+            stage.is_some_and(|stage| stage.deploys_automatically)
+        });
+        findings
+            .automatic_stages
+            .extend(automatic.map(|(target, _)| target.stage.clone()));
         let notices = kinds::notices(config, subject.api, stages, lacks_connect, changes_settings);
         findings.notices.extend(notices);
         let unprotected = wanted.values().flatten().filter(|route| {

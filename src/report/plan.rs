@@ -268,6 +268,7 @@ pub fn document(plan: &Plan, scope: &Scope, extras: &Findings, outputs: &Value) 
         "totals": totals,
         "methods": extras.methods,
         "attaches": attaches.map_or(&[][..], Vec::as_slice),
+        "automatic_stages": extras.automatic_stages,
         "blockers": extras.blockers,
         "notices": extras.notices,
         "pending": extras.pending,

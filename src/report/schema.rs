@@ -206,6 +206,7 @@ fn plan() -> Value {
             object([("closed", changed()), ("opened", changed())]),
         ),
         ("attaches", texts()),
+        ("automatic_stages", texts()),
         ("blockers", list(finding())),
         ("notices", texts()),
         ("pending", texts()),

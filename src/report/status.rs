@@ -232,16 +232,15 @@ impl Status {
             style.warn("no resources: `threescale-gw up` creates them")
         } else {
             style.bad(match (self.is_as_configured(), passes) {
-                _ if self.lock.is_some() && !self.is_as_configured() => {
+                _ if self.lock.is_some()
+                    && (!self.is_as_configured() || !self.faults.is_empty()) =>
+                {
                     "unhealthy: a run is in progress, or was interrupted (see the lock)"
                 }
                 _ if !self.is_attached() => {
                     "incomplete: attached to no API. `threescale-gw up` completes the stack, `threescale-gw down` deletes the rest"
                 }
-                _ if self.is_rolled_back() => {
-                    "rolled back: the stage serves the deployment from before the stack. `threescale-gw up` protects the API again, \
-                     when the cause is removed; `threescale-gw down` deletes the stack"
-                }
+                _ if self.is_rolled_back() => return style.bad(&self.rolled_back()),
                 (false, _) => "unhealthy: run `threescale-gw up` to repair",
                 // The resources match the configuration, so `up` repairs nothing. The lines below name the fix.
                 (true, false) if self.observes == Some(true) => {
@@ -260,6 +259,21 @@ impl Status {
                 (true, true) => "unhealthy: see the routes below",
             })
         }
+    }
+
+    /// The verdict if a stage serves the deployment from before the stack. Nothing shows whether a rollback or a killed run is the
+    /// cause.
+    fn rolled_back(&self) -> String {
+        let all = self.stages.iter().filter(|stage| stage.is_rolled_back);
+        let all: Vec<_> = all.map(|stage| &*stage.target.stage).collect();
+        let serves = match all.as_slice() {
+            [only] => format!("stage {} serves", line(only)),
+            several => format!("stages {} serve", line(&several.join(", "))),
+        };
+        format!(
+            "not protected: {serves} the deployment from before the stack, after a rollback or an interrupted run. `threescale-gw up` \
+             protects the API again, when the cause is removed; `threescale-gw down` deletes the stack"
+        )
     }
 
     /// The verdict, and what is true of the whole stack.

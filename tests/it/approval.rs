@@ -15,6 +15,7 @@ use threescale_gw::kind::Kind;
 use crate::moves;
 use crate::own_route::Vpc;
 use crate::support::drifted::Stack;
+use crate::support::http_api;
 use crate::support::{Run, TestAws, Workplace, artifact, schemas, standing};
 
 const FILE: &str = "plan.json";
@@ -437,6 +438,19 @@ fn undeployed_changes_of_others_are_approved_with_the_plan_and_later_ones_are_no
     plan(here);
     let done = apply(here);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
+}
+
+#[test]
+fn a_stage_that_deploys_automatically_since_the_plan_was_not_approved() {
+    let aws = http_api::account(&http_api::rich("prod", false));
+    let here = http_api::workplace(&aws, "prod");
+    assert_eq!(plan(&here)["automatic_stages"], json!([]));
+    let id = http_api::id(&aws.account());
+    let automatic = json!({"ApiId": id, "StageName": "prod", "AutoDeploy": true});
+    aws.call("apigatewayv2", "UpdateStage", automatic);
+    let text = "a stage that deploys automatically was added since the plan: prod";
+    assert_refused(&aws, &apply(&here), "plan-stale", &[text]);
+    assert_eq!(plan(&here)["automatic_stages"], json!(["prod"]));
 }
 
 #[test]

@@ -91,6 +91,19 @@ fn an_api_that_others_delete_and_create_again_is_protected_again() {
     let gone = here.run(&["status"]);
     assert_eq!(gone.code, Some(4));
     assert_mentions(&gone, &["no API has the name orders-api"]);
+    let gone = here.run(&[
+        "status",
+        "--stack",
+        "orders",
+        "-f",
+        "none.yaml",
+        "--exit-code",
+    ]);
+    assert_eq!(gone.code, Some(3), "{}", gone.stdout);
+    assert_mentions(
+        &gone,
+        &["no longer exists: `threescale-gw down --stack orders` deletes the rest"],
+    );
     aws.post("seed", &json!({"api": rich("$default", true)}));
     let before = served(&aws.account(), "$default");
     assert_mentions(&here.run(&["plan"]), &["3 to create, 3 to delete"]);
@@ -141,13 +154,16 @@ fn automatic_deployment_that_a_run_left_off_is_told() {
         assert_eq!(plan.code, Some(3), "{}", plan.stdout);
         assert_mentions(&plan, &["No changes: "]);
         assert_mentions(&plan, &[OFF]);
-        assert_mentions(&here.succeed(&["status"]), &[OFF]);
+        let status = here.run(&["status", "--exit-code"]);
+        assert_eq!(status.code, Some(3), "{}", status.stdout);
+        assert_mentions(&status, &[OFF, "unhealthy: a run is in progress"]);
         aws.post("advance", &json!({"seconds": 300}));
         here.succeed(&["up", "--yes"]);
         assert_eq!(stage_of(&aws.account(), "$default")["AutoDeploy"], true);
         let plan = here.run(&["plan", "--exit-code"]);
         assert_eq!(plan.code, Some(0), "{}", plan.stdout);
         assert!(!plan.stdout.contains(OFF), "{}", plan.stdout);
+        assert_eq!(here.run(&["status", "--exit-code"]).code, Some(0));
     });
     assert_eq!(held.code, Some(0), "{}", held.stderr);
 }

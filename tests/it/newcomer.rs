@@ -65,8 +65,7 @@ fn a_released_lock_stops_its_run_at_the_next_step() {
 fn status_names_the_command_that_goes_on() {
     let (aws, here) = standing();
     here.succeed(&["rollback"]);
-    let text =
-        "rolled back: the stage serves the deployment from before the stack. `threescale-gw up`";
+    let text = "not protected: stage prod serves the deployment from before the stack, after a rollback or an interrupted run. `threescale-gw up`";
     let status = here.run(&["status", "--exit-code"]);
     assert_eq!(status.code, Some(3));
     assert!(status.stdout.contains(text), "{}", status.stdout);

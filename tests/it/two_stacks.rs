@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStderr};
 
 use crate::support::rest_api::{
-    account, add_stage, assert_mentions, draft, ours, served, stage_of, workplace,
+    account, add_stage, assert_mentions, change, draft, ours, served, stage_of, workplace,
 };
 use crate::support::{Run, TestAws, Workplace, assert_same};
 use serde_json::{Value, json};
@@ -178,11 +178,11 @@ fn a_run_that_waits_in_vain_for_another_stack_says_whether_it_has_changed_anythi
     let before = aws.account();
     let said = format!("API {id} is locked by stack partners: ");
     let no_time = ["--lock-timeout", "0s"];
-    let change = |command: &'static str| [&[command, "--yes"][..], &no_time].concat();
+    let run_of = |command: &'static str| [&[command, "--yes"][..], &no_time].concat();
 
     // A new stack creates its other resources first.
     let lock = locked(&aws, &id);
-    let up = here.run(&change("up"));
+    let up = here.run(&run_of("up"));
     assert_eq!(up.code, Some(5), "{}", up.stderr);
     assert_mentions(&up, &[&said, "run the same command again to resume"]);
     let after = aws.account();
@@ -197,7 +197,7 @@ fn a_run_that_waits_in_vain_for_another_stack_says_whether_it_has_changed_anythi
     );
     let standing = aws.account();
     let rollback = [&["rollback"][..], &no_time].concat();
-    for arguments in [change("up"), change("down"), rollback] {
+    for arguments in [run_of("up"), run_of("down"), rollback] {
         let run = here.run(&arguments);
         assert_eq!(run.code, Some(4), "{arguments:?}: {}", run.stderr);
         assert_mentions(&run, &[&said]);
@@ -205,6 +205,38 @@ fn a_run_that_waits_in_vain_for_another_stack_says_whether_it_has_changed_anythi
     }
     aws.call("ssm", "DeleteParameter", json!({"Name": lock}));
     here.succeed(&["up", "--yes"]);
+}
+
+/// Edits of others were published with the second stack, so its stage cannot return to the deployment from before it.
+#[test]
+fn down_does_not_give_a_stage_the_authorizer_of_another_stack() {
+    let (aws, id, one, two) = stacks();
+    let before = aws.account();
+    let former = stage_of(&before, &id, "dev")["deploymentId"].clone();
+    one.succeed(&["up", "--yes"]);
+    change(&aws, &id, "GET", "/health", &[("/apiKeyRequired", "true")]);
+    two.succeed(&["up", "--yes", "--publish-pending"]);
+    let protected = served(&aws.account(), &id, "dev");
+    let down = ["down", "--yes", "--publish-pending"];
+    let refused = two.run(&down);
+    assert_eq!(refused.code, Some(5), "{}", refused.stderr);
+    assert_mentions(
+        &refused,
+        &[
+            "would contain the authorizer of stack orders on GET /orders",
+            "threescale-gw down --stack orders",
+        ],
+    );
+    assert_eq!(served(&aws.account(), &id, "dev"), protected);
+    two.succeed(&["rollback", "--to", former.as_str().expect("an id")]);
+    two.succeed(&down);
+    assert_eq!(
+        served(&aws.account(), &id, "dev"),
+        served(&before, &id, "dev")
+    );
+    one.succeed(&down);
+    change(&aws, &id, "GET", "/health", &[("/apiKeyRequired", "false")]);
+    assert_eq!(draft(&aws.account(), &id), draft(&before, &id));
 }
 
 #[test]

@@ -6,10 +6,13 @@ use std::collections::BTreeSet;
 use super::actual::Actual;
 use super::deployments::{is_of_closing, replaced};
 use super::marker::{protects, restores};
+use super::other_stacks::{is_lent, stack_of};
 use super::own_deployments::remove;
 use super::{sharing, undeployed_changes};
 use crate::api_gateway::change::{deploy, move_stage};
-use crate::api_gateway::{self, ApiTarget, Deployment, Method, Protocol, deployments};
+use crate::api_gateway::{
+    self, ApiTarget, AuthorizationType, Deployment, Method, Protocol, deployments,
+};
 use crate::resource::{Context, ResourceError};
 use crate::responses::Responses;
 
@@ -140,6 +143,64 @@ fn refuse_stuck(actual: &Actual, all: &[Deployment]) -> Result<(), ResourceError
     }
 }
 
+/// Refuses to deploy the restored draft to the stage while another stack, which is attached to other stages, has its authorizer
+/// there: the stage would get it.
+///
+/// # Errors
+/// The error of the service, or the methods and that stack.
+pub(super) async fn refuse_of_another_stack(
+    cx: &Context,
+    actual: &Actual,
+) -> Result<(), ResourceError> {
+    let all = deployments(cx, actual.target.api()).await?;
+    match of_another_stack(actual, &all, cx.options().keep_protected) {
+        None => Ok(()),
+        Some((what, stack)) => Err(ResourceError::Blocked {
+            what,
+            hint: Some(format!(
+                "run `threescale-gw down --stack {stack}` first; or move the stage with `threescale-gw rollback --to <deployment>`, and run \
+                 `threescale-gw down` again"
+            )),
+        }),
+    }
+}
+
+/// The sentence about it, and the stack. Pure.
+fn of_another_stack(
+    actual: &Actual,
+    all: &[Deployment],
+    keep_protected: bool,
+) -> Option<(String, String)> {
+    let is_deployed = matches!(
+        stage_move(actual, all, keep_protected),
+        StageMove::Deploys(_)
+    );
+    let served = actual.stage.as_ref()?.served.as_ref();
+    let is_served = |method: &Method| {
+        let now = served.and_then(|served| served.get(&method.key()));
+        now == Some(&AuthorizationType::Custom) && actual.before(method).is_none()
+    };
+    let lent = |method: &&Method| is_lent(method, &actual.elsewhere) && !is_served(method);
+    let mut lent = actual.methods.iter().filter(lent);
+    let first = lent.next().filter(|_| is_deployed)?;
+    let name = actual
+        .authorizers
+        .iter()
+        .find(|found| first.authorizer_id.as_ref() == Some(&found.id))
+        .map(|found| found.name.as_str());
+    let stack = name.and_then(stack_of)?;
+    let methods = match lent.count() {
+        0 => first.label(),
+        more => format!("{} and {more} more", first.label()),
+    };
+    let target = &actual.target;
+    let text = format!(
+        "stage {} of {} {} cannot return to its former deployment, and a new one would contain the authorizer of stack {stack} on {methods}",
+        target.stage, target.protocol, target.id
+    );
+    Some((text, stack.to_owned()))
+}
+
 /// Whether the removal of this stack deletes the deployment. Pure.
 fn is_removed(actual: &Actual, keep_protected: bool, id: &str, description: &str) -> bool {
     protects(description, &actual.marker).is_some()
@@ -265,7 +326,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::api_gateway::{AuthorizationType, Stage};
+    use crate::api_gateway::Stage;
     use crate::resource::api_attachment::record::{AttachmentState, Record};
 
     /// The move of a stage that serves a deployment with this description, and `GET /orders` with this

@@ -8,7 +8,7 @@ use super::actual::Actual;
 use super::marker::is_ours;
 use super::own_deployments::remove_unserved;
 use super::record::{self, AttachmentState, CLOSED, Record, ResponseBackup};
-use super::removal::{ensure_leaves, restore_stage};
+use super::removal::{ensure_leaves, refuse_of_another_stack, restore_stage};
 use super::{automatic, missing_record, responses, restored, sharing, stages, still_served};
 use crate::api_gateway::change::{restore_method, set_response};
 use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol};
@@ -25,6 +25,7 @@ const LAG: Duration = Duration::from_secs(60);
 pub(super) async fn restore(cx: &Context, actual: &Actual) -> Result<(), ResourceError> {
     missing_record::refuse(&actual.unknown)?;
     ensure_leaves(cx, actual).await?;
+    refuse_of_another_stack(cx, actual).await?;
     let frozen = freeze(cx, actual).await?;
     let actual = frozen.as_ref().unwrap_or(actual);
     // If only the stage changed, the attachment to the new stage has taken these over.
