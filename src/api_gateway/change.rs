@@ -267,14 +267,17 @@ pub async fn update_authorizer(
     uri: &str,
     settings: &AuthorizerSettings,
 ) -> Result<(), AwsError> {
-    match api.protocol {
-        Protocol::Rest => {
-            rest::change::update_authorizer(cx, api.id, authorizer_id, uri, settings).await
+    let send = || async {
+        match api.protocol {
+            Protocol::Rest => {
+                rest::change::update_authorizer(cx, api.id, authorizer_id, uri, settings).await
+            }
+            Protocol::Http | Protocol::WebSocket => {
+                http::change::update_authorizer(cx, api, authorizer_id, uri, settings).await
+            }
         }
-        Protocol::Http | Protocol::WebSocket => {
-            http::change::update_authorizer(cx, api, authorizer_id, uri, settings).await
-        }
-    }
+    };
+    persist(cx, send, || async { Ok(true) }).await
 }
 
 /// Deletes an authorizer.

@@ -161,7 +161,10 @@ async fn refuse_frozen(cx: &Context, has_begun: bool) -> Result<()> {
         }
         return Ok(());
     }
-    let text = list("the stages are not as they were before the stack:", &frozen);
+    let text = list(
+        "the stack cannot be released while automatic deployment is off:",
+        &frozen,
+    );
     Err(Error::refused(text)
         .hint("`threescale-gw up` protects and verifies the API, and turns it on again")
         .hint("`threescale-gw down` restores the API, turns it on again, and deletes the stack"))

@@ -73,7 +73,7 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     let moved = move_stages(&cx, global, &targets, &way, &api_locks).await;
     api_locks.release().await;
     let moved = async {
-        let (stages, stuck, is_behind) = moved?;
+        let (stages, stuck, behind) = moved?;
         // If the user names a deployment, the functions' version is not the problem.
         let functions = match way {
             RollbackTarget::Deployment(_) => Vec::new(),
@@ -87,11 +87,11 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
                 function_publication::move_back(&cx, needed).await?
             }
         };
-        Ok::<_, Error>((stages, stuck, is_behind, functions))
+        Ok::<_, Error>((stages, stuck, behind, functions))
     };
     let moved = moved.await;
     let mut notices = frozen::notices(&cx.fresh(), &all).await;
-    let (stages, stuck, is_behind, functions) = match moved {
+    let (stages, stuck, behind, functions) = match moved {
         Ok(moved) => moved,
         Err(error) => {
             tell(&cx, notices);
@@ -137,10 +137,11 @@ pub(super) async fn run(global: &Global, args: &RollbackArgs, sink: Sink) -> Res
     }
     let text = list("not everything could be moved:", &stuck);
     let error = Error::failed(anyhow::anyhow!(text)).with_code(Code::CannotRollBack);
-    Err(error.hint(match is_behind {
-        true => "remove the cause, and run `threescale-gw rollback` again, which lets API Gateway deploy the restored routes again",
-        false if targets.len() > 1 => "`threescale-gw rollback --stage <stage> --to <deployment>` moves a stage to a deployment that you name; `threescale-gw down` restores the API and publishes it",
-        false => "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
+    Err(error.hint(match behind {
+        Some(true) => "remove the cause, and run `threescale-gw rollback` again, which lets API Gateway deploy the restored routes again",
+        Some(false) => "run `threescale-gw rollback` again in a few minutes, which says whether API Gateway has deployed the restored routes",
+        None if targets.len() > 1 => "`threescale-gw rollback --stage <stage> --to <deployment>` moves a stage to a deployment that you name; `threescale-gw down` restores the API and publishes it",
+        None => "`threescale-gw rollback --to <deployment>` moves the stage to one that you name; `threescale-gw down` restores the API and publishes it",
     }))
 }
 
@@ -212,18 +213,18 @@ async fn opened(cx: &Context, target: &ApiTarget) -> Result<Option<String>> {
     }))
 }
 
-/// Moves the stages. Returns what became of each, what could not be moved, and whether that is because the routes of a stage that
-/// cannot be moved are restored and not deployed.
+/// Moves the stages. Returns what became of each, what could not be moved, and, if the routes of a stage that cannot be moved are
+/// restored and not deployed, whether their deployment has failed.
 async fn move_stages(
     cx: &Context,
     global: &Global,
     targets: &[ApiTarget],
     way: &RollbackTarget,
     api_locks: &ApiLocks,
-) -> Result<(Vec<Value>, Vec<String>, bool)> {
+) -> Result<(Vec<Value>, Vec<String>, Option<bool>)> {
     let mut stages = Vec::new();
     let mut stuck = Vec::new();
-    let mut is_behind = false;
+    let mut behind = None;
     // Before any stage moves: with another stack on the API, none does.
     for target in targets {
         exclude(cx, target, api_locks).await?;
@@ -253,7 +254,7 @@ async fn move_stages(
                 (true, None, None, text)
             }
             RolledBack::NotDeployed(restored, served) => {
-                is_behind = true;
+                behind = Some(served.has_failed());
                 stuck.push(format!(
                     "{} in API {api}, but {}",
                     restored.describe(),
@@ -299,7 +300,7 @@ async fn move_stages(
             report::text(&text);
         }
     }
-    Ok((stages, stuck, is_behind))
+    Ok((stages, stuck, behind))
 }
 
 /// Excludes other stacks on the API. A run of this stack is not waited for: the rollback may be there to undo it.

@@ -23,6 +23,7 @@ use crate::kind::Kind;
 use crate::notice::NoticeCode;
 use crate::printable::line;
 use crate::report;
+use crate::resource::api_attachment::record::{self, AttachmentState};
 use crate::resource::api_attachment::restore::withdraw;
 use crate::resource::api_attachment::rollback::{RollbackTarget, RolledBack, roll_back};
 use crate::resource::api_attachment::served::{self, Unverified};
@@ -295,7 +296,15 @@ impl RouteProof for FirstRoute {
 pub(super) async fn leave_version(cx: &Context, target: &ApiTarget) -> Result<()> {
     let found = served::unverified(cx, target).await?;
     if found.is_some_and(|found| found.is_new_version) {
-        for text in version_back(cx, false).await {
+        let cx = &cx.fresh();
+        let record = record::all(cx).await?.remove(target);
+        let head = record.and_then(|record| record.head);
+        let is_left = |head: &AttachmentState| {
+            head.former_source.is_some() || !head.unverified_routes.is_empty()
+        };
+        let stays = head.as_ref().is_some_and(is_left)
+            || automatic::failed_deployment(cx, target).await?.is_some();
+        for text in version_back(cx, stays).await {
             cx.sink().notice(text);
         }
     }

@@ -78,7 +78,7 @@ fn a_file_that_cannot_be_used_is_refused_with_its_name_and_place() {
         (
             text(|content| content["resources"][0]["action"] = "none".into()),
             refused,
-            "p.json:19:3: the file was changed after it was written",
+            "p.json:20:3: the file was changed after it was written",
         ),
         (
             text(|content| {
@@ -87,7 +87,7 @@ fn a_file_that_cannot_be_used_is_refused_with_its_name_and_place() {
                 content[DIGEST] = digest(content).into();
             }),
             usage,
-            "p.json:28:",
+            "p.json:29:",
         ),
     ] {
         let error = parse("p.json", &text).expect_err("refused");

@@ -152,8 +152,8 @@ async fn note_settings(
     .await
 }
 
-/// Freezes the stage if it deploys automatically, after the automatic deployments that are pending: the stage might still move to
-/// one of them. The caller then reads the API again: until this moment, what others change was deployed. `serves_ours`: whether
+/// Freezes the stage if it deploys automatically. Waits for the automatic deployments that are pending before and after it: the
+/// stage might still move to one of them. The caller then reads the API again: until this moment, what others change was deployed. `serves_ours`: whether
 /// the stage serves this stack's authorizer.
 ///
 /// # Errors
@@ -165,17 +165,23 @@ pub(super) async fn freeze(
     stage: &Stage,
     serves_ours: bool,
 ) -> Result<Switch, ResourceError> {
-    if stage.deploys_automatically {
+    if !stage.deploys_automatically {
+        return Ok(Switch::AtOnce);
+    }
+    await_automatic_deployments(cx, target.api()).await?;
+    let switch = freeze_at_once(cx, target, head, stage, serves_ours).await?;
+    if switch == Switch::AtOnce {
+        // What others have changed meanwhile.
         await_automatic_deployments(cx, target.api()).await?;
     }
-    freeze_at_once(cx, target, head, stage, serves_ours).await
+    Ok(switch)
 }
 
 /// The same without waiting.
 ///
 /// # Errors
 /// The errors of the services.
-pub(super) async fn freeze_at_once(
+async fn freeze_at_once(
     cx: &Context,
     target: &ApiTarget,
     head: &AttachmentState,
@@ -266,6 +272,10 @@ pub async fn thaw(
             Protocol::Rest | Protocol::WebSocket => None,
         };
         published = edits.unwrap_or_default();
+    }
+    // If it is read as on, the reading may lag behind the freeze, unless API Gateway has refused that.
+    let is_set = |stage: &Stage| is_still_frozen || !stage.is_managed;
+    if (*stage).as_ref().is_some_and(is_set) {
         set_automatic_deployment(cx, target, true).await?;
     }
     let served = (*stage).as_ref();
@@ -280,7 +290,13 @@ pub async fn thaw(
     };
     record::write_head(cx, target, &noted).await?;
     if is_still_frozen {
-        await_automatic_deployments(cx, target.api()).await?;
+        match await_automatic_deployments(cx, target.api()).await {
+            Err(error @ ResourceError::TimedOut { .. }) => cx.sink().notice(format!(
+                "automatic deployment of stage {} is on again, but API Gateway has not deployed the draft yet: {error}",
+                target.stage
+            )),
+            ended => ended?,
+        }
     }
     Ok(published)
 }

@@ -12,8 +12,11 @@ use super::removal::{ensure_leaves, refuse_of_another_stack, restore_stage};
 use super::{automatic, missing_record, responses, restored, sharing, stages, still_served};
 use crate::api_gateway::change::{restore_method, set_response};
 use crate::api_gateway::{self, ApiTarget, AuthorizationType, Method, Protocol};
-use crate::aws::optional;
+use crate::aws::{AwsError, optional};
 use crate::resource::{Context, ResourceError, api_authorizer};
+
+/// How often routes are restored while others change the API.
+const ATTEMPTS: usize = 5;
 
 /// How long a listing may lag behind a write.
 const LAG: Duration = Duration::from_secs(60);
@@ -229,7 +232,8 @@ pub async fn withdraw(cx: &Context, target: &ApiTarget) -> Result<bool, Resource
     Ok(true)
 }
 
-/// Restores the routes of the draft that use this stack's authorizer, newest first. Returns their number.
+/// Restores the routes of the draft that use this stack's authorizer, newest first. Returns their number. Reads the API again if
+/// others change it meanwhile.
 ///
 /// # Errors
 /// The errors of the services.
@@ -238,13 +242,36 @@ pub(super) async fn restore_routes(
     actual: &Actual,
     is_meant: impl Fn(&Method) -> bool,
 ) -> Result<usize, ResourceError> {
+    let (mut restored, mut attempts) = (0, 1);
+    let mut read;
+    let mut actual = actual;
+    loop {
+        match restore_held(cx, actual, &is_meant, &mut restored).await {
+            Err(error) if attempts < ATTEMPTS && error.is_behind_another_write().is_some() => {
+                attempts += 1;
+                read = Actual::read(&cx.fresh(), &actual.target).await?;
+                actual = &read;
+            }
+            ended => return Ok(ended.map(|()| restored)?),
+        }
+    }
+}
+
+/// The same once, as the API was read. Counts the restored routes.
+async fn restore_held(
+    cx: &Context,
+    actual: &Actual,
+    is_meant: &impl Fn(&Method) -> bool,
+    restored: &mut usize,
+) -> Result<(), AwsError> {
     let mut held: Vec<_> = actual.held().filter(|(_, now)| is_meant(now)).collect();
     held.sort_by_key(|(_, now)| Reverse(automatic::order(now)));
     for (before, now) in &held {
         let wanted = wanted(cx, actual, before);
         restore_method(cx, actual.target.api(), &wanted, now).await?;
+        *restored += 1;
     }
-    Ok(held.len())
+    Ok(())
 }
 
 /// Reads the restored methods, gateway responses and stage again: each must have its desired state.
@@ -307,7 +334,7 @@ async fn prove<'a>(
 /// stays until no stage uses it.
 async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), ResourceError> {
     let attached = record::all(cx).await?;
-    let mut asked = Vec::new();
+    let (mut asked, mut ours) = (Vec::new(), Vec::new());
     for stage in api_gateway::stages(cx.aws(), target.api()).await? {
         let Some(deployment) = stage.deployment else {
             continue;
@@ -333,11 +360,23 @@ async fn refuse_while_served(cx: &Context, target: &ApiTarget) -> Result<(), Res
             ),
         };
         if asks {
-            asked.push(other.stage);
+            let list = match recorded {
+                Some(_) => &mut ours,
+                None => &mut asked,
+            };
+            list.push(other.stage);
         }
     }
     if asked.is_empty() {
-        return Ok(());
+        return match ours.as_slice() {
+            [] => Ok(()),
+            // Until then, the record of this stage has what that one needs.
+            stages => Err(lags(format!(
+                "stage {} of API {} still uses this stack's authorizer",
+                stages.join(", "),
+                target.id
+            ))),
+        };
     }
     let text = format!(
         "stage {} of API {} still uses this stack's authorizer: another user deployed it there",

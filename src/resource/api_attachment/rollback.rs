@@ -187,6 +187,12 @@ async fn change_back(
     if is_whole && restored.routes == 0 {
         still_served::deploy_again(cx, &actual).await?;
     }
+    cx.sink().notice(format!(
+        "{} in API {}; waiting until API Gateway has deployed them to stage {}",
+        restored.describe(),
+        target.id,
+        target.stage
+    ));
     if let Some(served) = still_served::look(cx, target).await? {
         return Ok(RolledBack::NotDeployed(restored, served));
     }

@@ -24,6 +24,11 @@ pub struct StillServed {
 }
 
 impl StillServed {
+    /// Whether the last automatic deployment has failed. Otherwise it may still be pending.
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// The sentence about it.
     pub fn describe(&self) -> String {
         let Self { stage, routes, .. } = self;
@@ -126,12 +131,15 @@ pub(super) async fn refuse(cx: &Context, target: &ApiTarget) -> Result<(), Resou
     let Some(found) = look(cx, target).await? else {
         return Ok(());
     };
+    let next = match found.has_failed() {
+        true => {
+            "remove the cause, and run `threescale-gw down` again, which lets API Gateway deploy the draft again"
+        }
+        false => "run `threescale-gw down` again in a few minutes",
+    };
     Err(ResourceError::Blocked {
         what: format!("{} (API {})", found.describe(), target.id),
-        hint: Some(
-            "the draft is restored: remove the cause, and run `threescale-gw down` again, which lets API Gateway deploy the draft again"
-                .to_owned(),
-        ),
+        hint: Some(format!("the draft is restored: {next}")),
     })
 }
 
