@@ -173,6 +173,16 @@ impl Method {
         }
     }
 
+    /// The method with the authorizer `authorizer_id` set on it.
+    pub fn asking(&self, authorizer_id: &str) -> Self {
+        Self {
+            authorization: AuthorizationType::Custom,
+            authorizer_id: Some(authorizer_id.to_owned()),
+            scopes: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// Whether it uses the authorizer `authorizer_id`.
     pub fn asks(&self, authorizer_id: &str) -> bool {
         self.authorization == AuthorizationType::Custom

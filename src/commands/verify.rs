@@ -183,7 +183,7 @@ pub(super) struct Requests {
     probes: Vec<Probe>,
     /// The key of the probes that no application has.
     unknown_key: Key,
-    /// What is said about the routes that no request reaches at the API's own address.
+    /// Why no request reaches some routes at the API's own address.
     unreached: Option<String>,
 }
 
@@ -386,7 +386,9 @@ impl Requests {
         if has_failed && self.api.api.protocol != Protocol::Rest {
             report.notes.push(FAILED.to_owned());
         }
-        report.notes.extend(self.unreached.clone());
+        if let Some(why) = &self.unreached {
+            report.tell_unreached(why);
+        }
         report
     }
 
@@ -460,7 +462,7 @@ pub(super) async fn prove(
     requests.prove(cx, args.settle, before).await
 }
 
-/// Names the routes whose requests would reach another stage: one of `beside`, which the first segment of their path names.
+/// Why requests to some routes would reach another stage: one of `beside`, which the first segment of their path names.
 fn unreached_routes(probes: &[Probe], beside: &[String]) -> Option<String> {
     let mut routes: Vec<_> = probes
         .iter()
@@ -476,8 +478,8 @@ fn unreached_routes(probes: &[Probe], beside: &[String]) -> Option<String> {
     }
     (!routes.is_empty()).then(|| {
         format!(
-            "not requested, because the API's own address with that path leads to another stage: {}; `threescale-gw verify --url` with \
-             a custom domain name reaches it",
+            "the API's own address with that path leads to another stage: {}; `threescale-gw verify --url` with a custom domain name \
+             reaches it",
             routes.join(", ")
         )
     })

@@ -9,9 +9,9 @@ use crate::id::LogicalId;
 /// The interval at which a cause that lasts is reported again.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// The last reported cause of each resource, and of what belongs to none.
+/// When each cause was last reported, by resource: calls that run at the same time can have causes that alternate.
 #[derive(Debug, Default)]
-pub struct Retries(BTreeMap<Option<LogicalId>, (String, Instant)>);
+pub struct Retries(BTreeMap<(Option<LogicalId>, String), Instant>);
 
 impl Retries {
     /// Whether the event repeats what was reported a short time ago.
@@ -19,12 +19,13 @@ impl Retries {
         let Event::Retrying { id, cause, .. } = event else {
             return false;
         };
-        let last = self.0.get(id);
-        let is_repeated = last.is_some_and(|(text, at)| text == cause && now - *at < AGAIN);
-        if !is_repeated {
-            self.0.insert(id.clone(), (cause.clone(), now));
+        self.0.retain(|_, at| now - *at < AGAIN);
+        let key = (id.clone(), cause.clone());
+        if self.0.contains_key(&key) {
+            return true;
         }
-        is_repeated
+        self.0.insert(key, now);
+        false
     }
 }
 
@@ -49,9 +50,14 @@ mod tests {
             (None, "502", 29, true),
             (None, "502", 30, false),
             (None, "403", 31, false),
-            (None, "502", 32, false),
+            (None, "502", 32, true),
+            (None, "403", 33, true),
+            (Some("main"), "403", 33, false),
             (Some("main"), "502", 33, false),
             (Some("main"), "502", 34, true),
+            (None, "502", 60, false),
+            (None, "403", 60, true),
+            (None, "403", 61, false),
         ] {
             let now = began + Duration::from_secs(seconds);
             let found = retries.is_repeated(&retrying(name, cause), now);

@@ -244,6 +244,15 @@ impl Report {
         }
     }
 
+    /// Tells why no request reaches some routes. If there is none to the other routes either, nothing is verified.
+    pub fn tell_unreached(&mut self, why: &str) {
+        if self.rows.is_empty() {
+            self.skipped.get_or_insert_with(|| why.to_owned());
+        } else {
+            self.notes.push(format!("not requested, because {why}"));
+        }
+    }
+
     /// Whether every response was as expected.
     pub fn is_well(&self) -> bool {
         self.rows.iter().all(|row| row.verdict.is_ok())
@@ -353,6 +362,28 @@ mod tests {
             ]),
             [Fault::NobodyGetsIn; 2]
         );
+    }
+
+    #[test]
+    fn a_report_without_any_request_says_that_nothing_is_verified() {
+        let told = |mut report: Report| {
+            report.tell_unreached("it leads elsewhere");
+            (report.skipped, report.notes)
+        };
+        let why = Some("it leads elsewhere".to_owned());
+        assert_eq!(told(Report::default()), (why, Vec::new()));
+        let asked = Report {
+            rows: vec![row(Check::NoKey, Ok(None))],
+            ..Report::default()
+        };
+        let note = "not requested, because it leads elsewhere".to_owned();
+        assert_eq!(told(asked), (None, vec![note]));
+        let refused = Report {
+            skipped: Some("it is refused".to_owned()),
+            ..Report::default()
+        };
+        let why = Some("it is refused".to_owned());
+        assert_eq!(told(refused), (why, Vec::new()));
     }
 
     #[test]

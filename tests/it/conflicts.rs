@@ -74,3 +74,27 @@ fn a_rollback_waits_for_another_write() {
     let served = http_api::served(&http.account(), "prod");
     assert_eq!(served["GET /orders"], "NONE");
 }
+
+/// A route of another stack, which is protected for one deployment, is returned to that stack: only the refused call is sent again.
+#[test]
+fn a_route_is_returned_to_another_stack_after_another_write() {
+    let aws = http_api::account(&json!({
+        "protocol": "HTTP", "name": "orders-api", "routes": [{"key": "GET /orders"}],
+        "stages": [{"name": "prod"}, {"name": "dev"}],
+    }));
+    let one = http_api::workplace(&aws, "prod");
+    let two = http_api::workplace(&aws, "dev");
+    two.edit("stack: orders", "stack: partners");
+    one.succeed(&["up", "--yes", "--no-verify"]);
+    let routes = http_api::api(&aws.account())["Routes"].clone();
+    // The first call protects the route, and the second one returns it.
+    let rule = json!({"operation": "UpdateRoute", "nth": 2, "kind": "conflict"});
+    aws.post("faults", &json!([rule]));
+    let up = two.succeed(&["up", "--yes", "--no-verify", "-o", "json"]);
+    assert_eq!(http_api::api(&aws.account())["Routes"], routes);
+    let lines = up.lines();
+    let retried = lines.iter().filter(|line| line["event"] == "retrying");
+    let retried: Vec<_> = retried.map(|line| &line["resource"]).collect();
+    // A whole step would have the name of its resource.
+    assert_eq!(retried, [&Value::Null], "{}", up.stderr);
+}

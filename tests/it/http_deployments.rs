@@ -6,7 +6,7 @@ use crate::http_odd::{account, workplace};
 use crate::support::http_api::{api, assert_unmixed, comparable, id, served, stage_of, watched};
 use crate::support::kill::each;
 use crate::support::rest_api::assert_mentions;
-use crate::support::{TestAws, Workplace, assert_same};
+use crate::support::{Run, TestAws, Workplace, assert_same};
 
 const OURS: &str = "CUSTOM threescale-gw-orders-authorizer";
 const UP: [&str; 3] = ["up", "--yes", "--no-verify"];
@@ -120,14 +120,47 @@ fn a_stage_is_frozen_after_its_pending_automatic_deployments() {
         "config",
         &json!({"http_api": {"pending_when_off": "served"}, "delay": {"deployment-automatic": 2}}),
     );
-    for arguments in [&UP[..], &["down", "--yes"]] {
-        let rule = json!({"operation": "UpdateStage", "nth": 1, "kind": "hold-before"});
-        let run = here.run_with(&aws, arguments, &rule, || {
-            let now = aws.account();
-            let deployments = api(&now)["Deployments"].as_array().expect("a list");
-            let mut statuses = deployments.iter().map(|one| &one["DeploymentStatus"]);
-            assert!(statuses.all(|status| status == "DEPLOYED"), "{arguments:?}");
-        });
+    let statuses = || {
+        let now = aws.account();
+        let deployments = api(&now)["Deployments"].as_array().expect("a list");
+        let statuses = deployments
+            .iter()
+            .map(|one| one["DeploymentStatus"].clone());
+        statuses.collect::<Vec<_>>()
+    };
+    let theirs = json!({"ApiId": id(&before), "RouteKey": "OPTIONS /theirs"});
+    let made = aws.call("apigatewayv2", "CreateRoute", theirs);
+    let theirs = json!({"ApiId": id(&before), "RouteId": made["RouteId"]});
+    // `up` creates its authorizer, and another user deletes a route while `down` begins.
+    for (arguments, early) in [
+        (
+            &UP[..],
+            json!({"operation": "CreateAuthorizer", "nth": 1, "kind": "hold"}),
+        ),
+        (
+            &["down", "--yes"],
+            json!({"operation": "PutParameter", "nth": 1, "kind": "hold-before"}),
+        ),
+    ] {
+        aws.post("advance", &json!({"seconds": 3}));
+        let freeze = json!({"operation": "UpdateStage", "nth": 1, "kind": "hold-before"});
+        aws.post("faults", &json!([early, freeze]));
+        let child = here.start(arguments);
+        let held = aws.get("held?timeout=60");
+        assert_eq!(held["held"]["operation"], early["operation"], "{held}");
+        if arguments[0] == "down" {
+            aws.call("apigatewayv2", "DeleteRoute", theirs.clone());
+        }
+        assert!(statuses().contains(&json!("PENDING")), "{arguments:?}");
+        aws.post("release", &json!({}));
+        let held = aws.get("held?timeout=60");
+        assert_eq!(held["held"]["operation"], "UpdateStage", "{held}");
+        let statuses = statuses();
+        let mut statuses = statuses.iter();
+        assert!(statuses.all(|status| status == "DEPLOYED"), "{arguments:?}");
+        aws.post("faults", &json!([]));
+        aws.post("release", &json!({}));
+        let run = Run::of(child.wait_with_output().expect("its end"));
         assert_eq!(run.code, Some(0), "{}", run.stderr);
     }
     aws.post("advance", &json!({"seconds": 3}));

@@ -689,3 +689,23 @@ fn a_route_that_another_stage_hides_is_not_requested() {
     assert!(!other.stdout.contains("not requested"), "{}", other.stdout);
     assert!(asked().iter().any(|path| path == "/v1/orders"));
 }
+
+/// If another stage hides every route, nothing was verified, and every command says so.
+#[test]
+fn a_stage_whose_routes_are_all_hidden_is_not_verified() {
+    let aws = seeded(
+        &json!({"protocol": "HTTP", "name": "orders-api", "routes": [{"key": "GET /v1/orders"}],
+        "stages": [{"name": "$default"}, {"name": "v1"}]}),
+    );
+    let here = workplace(&aws, "api: {name: orders-api, stage: $default}");
+    let why =
+        "the API's own address with that path leads to another stage: GET /v1/orders (stage v1)";
+    let told = format!("not verified: {why}");
+    let up = here.succeed(&["up", "--yes", "--settle", "1ms"]);
+    assert_mentions(&up, &[&told]);
+    assert_mentions(&here.run(&VERIFY), &[&told]);
+    let verify = here.run(&[&VERIFY[..], &["-o", "json"]].concat()).json();
+    assert!(verify["skipped"].to_string().contains(why), "{verify}");
+    let status = here.run(&["status", "--no-deep", "-o", "json"]).json();
+    assert_eq!(status["api"]["verified"], false, "{status}");
+}

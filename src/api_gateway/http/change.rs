@@ -4,7 +4,7 @@ use aws_sdk_apigatewayv2::types::{AuthorizationType as Type, AuthorizerType};
 
 use super::deployments::ensure_deployed;
 use crate::api_gateway::authorizer::{AuthorizerSettings, PAYLOAD_VERSION};
-use crate::api_gateway::method::{AuthorizationType, Method};
+use crate::api_gateway::method::Method;
 use crate::api_gateway::target::{ApiRef, ApiTarget, Protocol};
 use crate::aws::{AwsError, optional};
 use crate::resource::Context;
@@ -15,13 +15,7 @@ pub(in crate::api_gateway) async fn set_authorizer(
     now: &Method,
     authorizer_id: &str,
 ) -> Result<(), AwsError> {
-    let wanted = Method {
-        authorization: AuthorizationType::Custom,
-        authorizer_id: Some(authorizer_id.to_owned()),
-        scopes: Vec::new(),
-        ..now.clone()
-    };
-    restore_method(cx, api, &wanted, now).await
+    restore_method(cx, api, &now.asking(authorizer_id), now).await
 }
 
 /// Sets the authorization of a route, unless others have deleted the route since. What is not sent stays as it is, and `NONE`

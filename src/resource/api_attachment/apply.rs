@@ -199,10 +199,7 @@ impl ApiAttachment {
                 record::write_head(cx, &self.api, head).await?;
             }
             for (before, now) in &steps.reset_for_deployment {
-                let wanted = match restored::is_in_use(before, now) {
-                    true => restored::opened(now),
-                    false => actual.restored(before),
-                };
+                let wanted = reset(actual, before, now);
                 restore_method(cx, self.api.api(), &wanted, now).await?;
                 *is_changed = true;
             }
@@ -223,19 +220,16 @@ impl ApiAttachment {
                 .await?;
         }
         for (before, now) in &steps.reset_for_deployment {
-            let authorizer_id = now.authorizer_id.as_deref().unwrap_or_default();
-            let reset = if restored::is_in_use(before, now) {
-                now
-            } else {
-                before
-            };
-            set_authorizer(cx, self.api.api(), reset, authorizer_id).await?;
+            let theirs = now.authorizer_id.as_deref().unwrap_or_default();
+            let reset = reset(actual, before, now);
+            set_authorizer(cx, self.api.api(), &reset, theirs).await?;
         }
         for (now, authorizer_id) in &steps.return_to_other_stack {
             set_authorizer(cx, self.api.api(), now, authorizer_id).await?;
         }
         for method in &steps.protect_for_deployment {
-            restore_method(cx, self.api.api(), method, method).await?;
+            let now = method.asking(&authorizer_id);
+            restore_method(cx, self.api.api(), method, &now).await?;
         }
         for (before, now) in &steps.restore_after_crash {
             restore_method(cx, self.api.api(), before, now).await?;
@@ -495,6 +489,17 @@ impl ApiAttachment {
             record::write_head(cx, &self.api, &noted).await?;
         }
         Ok(Some(noted))
+    }
+}
+
+/// How a method of another stack is for the deployment: as before that stack. `now`: its current state.
+fn reset(actual: &Actual, before: &Method, now: &Method) -> Method {
+    if restored::is_in_use(before, now) {
+        return restored::opened(now);
+    }
+    Method {
+        resource_id: now.resource_id.clone(),
+        ..actual.restored(before)
     }
 }
 

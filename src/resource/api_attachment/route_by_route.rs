@@ -10,7 +10,7 @@ use super::restore::restore_routes;
 use super::route_marks::Marks;
 use super::{ApiAttachment, automatic, still_served};
 use crate::api_gateway::change::{restore_method, update_authorizer};
-use crate::api_gateway::{ApiTarget, AuthorizationType, AuthorizerSettings, Method};
+use crate::api_gateway::{ApiTarget, AuthorizerSettings, Method};
 use crate::resource::{Context, ResourceError, RouteVerdict, api_authorizer};
 
 /// What was restored.
@@ -40,10 +40,12 @@ impl Restored {
 }
 
 impl ApiAttachment {
-    /// Records `routes`, and changes and proves the first one. Returns those that are left to change.
+    /// Records `routes`, changes and proves the first one, and then changes one that API Gateway may refuse to change. Returns
+    /// those that are left to change.
     ///
     /// # Errors
-    /// The errors of the services, or the answers that harm callers: then what is not proved is restored.
+    /// The errors of the services, or the answers that harm callers: then what is not proved is restored. After a refusal, what
+    /// this has changed is restored.
     pub(super) async fn change_first<'a>(
         &self,
         cx: &Context,
@@ -56,15 +58,39 @@ impl ApiAttachment {
         pending.sort_by_key(|route| automatic::order(route));
         self.note_routes(cx, pending.iter().chain(&routes).copied())
             .await?;
+        let first = self
+            .prove_first(cx, actual, &pending, &mut routes, authorizer_id)
+            .await?;
+        // Before the others, so that a refusal leaves little to restore.
+        let (managed, rest): (Vec<_>, Vec<_>) =
+            routes.into_iter().partition(|route| route.is_managed);
+        let mut changed: Vec<_> = first.into_iter().collect();
+        for route in managed {
+            self.protect_or_restore(cx, actual, route, &changed, authorizer_id)
+                .await?;
+            changed.push(route);
+        }
+        Ok(rest)
+    }
+
+    /// Changes and proves the first one of `routes`, unless one of `pending` can be proved. Returns the one that was changed.
+    async fn prove_first<'a>(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        pending: &[&Method],
+        routes: &mut Vec<&'a Method>,
+        authorizer_id: &str,
+    ) -> Result<Option<&'a Method>, ResourceError> {
         let Some(proof) = &cx.options().route_proof else {
             if routes.len() > 1 {
                 let text = "the routes change one at a time, and the first one is not verified before the others (--no-verify)";
                 cx.notice(&actual.id, text);
             }
-            return Ok(routes);
+            return Ok(None);
         };
         let labels = |routes: &[&Method]| routes.iter().map(|route| route.label()).collect();
-        let labels: (Vec<_>, Vec<_>) = (labels(&pending), labels(&routes));
+        let labels: (Vec<_>, Vec<_>) = (labels(pending), labels(routes));
         // A run that was killed may have left routes that do not work.
         if let Some(index) = proof.choose(&labels.0).filter(|_| !routes.is_empty()) {
             let first = &labels.0[index];
@@ -75,7 +101,7 @@ impl ApiAttachment {
                 }
                 verdict => {
                     tell(cx, actual, first, &verdict);
-                    Ok(routes)
+                    Ok(None)
                 }
             };
         }
@@ -84,10 +110,11 @@ impl ApiAttachment {
                 let text = "the routes change one at a time, and no request surely reaches one of them, so none is verified before the others";
                 cx.notice(&actual.id, text);
             }
-            return Ok(routes);
+            return Ok(None);
         };
         let first = routes.remove(index);
-        protect(cx, &self.api, first, authorizer_id).await?;
+        self.protect_or_restore(cx, actual, first, &[], authorizer_id)
+            .await?;
         match proof.prove(&labels.1[index]).await? {
             RouteVerdict::Harms(harm) => {
                 let restored = restore_first(cx, &self.api, actual, first, authorizer_id).await;
@@ -96,7 +123,55 @@ impl ApiAttachment {
             verdict if !routes.is_empty() => tell(cx, actual, &first.label(), &verdict),
             _ => {}
         }
-        Ok(routes)
+        Ok(Some(first))
+    }
+
+    /// Protects a route. If API Gateway refuses that, the API is as before this run: the routes `changed` are restored.
+    async fn protect_or_restore(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        route: &Method,
+        changed: &[&Method],
+        authorizer_id: &str,
+    ) -> Result<(), ResourceError> {
+        let protected = protect(cx, &self.api, route, authorizer_id).await;
+        let Err(ResourceError::Blocked { what, hint }) = protected else {
+            return protected;
+        };
+        let restored = self
+            .restore_changed(cx, actual, changed, authorizer_id)
+            .await;
+        let what = match restored {
+            Ok(_) if changed.is_empty() => what,
+            restored => format!("{what}; {}", end(cx, &self.api, restored).await),
+        };
+        Err(ResourceError::Blocked { what, hint })
+    }
+
+    /// Restores the routes that this run has changed, and the record of what is verified.
+    async fn restore_changed(
+        &self,
+        cx: &Context,
+        actual: &Actual,
+        changed: &[&Method],
+        authorizer_id: &str,
+    ) -> Result<Restored, ResourceError> {
+        for before in changed.iter().rev() {
+            let now = before.asking(authorizer_id);
+            restore_method(cx, self.api.api(), before, &now).await?;
+        }
+        let former = actual.record.head.clone().unwrap_or_default();
+        record::update_head(&cx.fresh(), &self.api, |head| AttachmentState {
+            unverified: former.unverified,
+            unverified_routes: former.unverified_routes,
+            ..head
+        })
+        .await?;
+        Ok(Restored {
+            routes: changed.len(),
+            settings: false,
+        })
     }
 
     /// Records that these routes take effect one at a time: there is no deployment to roll back to.
@@ -146,24 +221,29 @@ async fn harmful(
     harm: &str,
     restored: Result<Restored, ResourceError>,
 ) -> ResourceError {
-    let end = match restored {
-        Ok(restored) => {
-            let restored = restored.describe();
-            match still_served::look(cx, target).await {
-                Ok(None) => format!("{restored}, and no other route was changed"),
-                Ok(Some(served)) => format!("{restored}, but {}", served.describe()),
-                Err(error) => {
-                    format!(
-                        "{restored}, and it is not known whether the stage serves that: {error}"
-                    )
-                }
-            }
-        }
-        Err(error) => format!("what was changed could not be restored: {error}"),
-    };
+    let end = end(cx, target, restored).await;
     ResourceError::Verification {
         what: format!("the API does not behave as expected after the change: {harm}; {end}"),
         hint: Some("`threescale-gw status` and the log group of the authorizer tell more; then run `threescale-gw up` again".to_owned()),
+    }
+}
+
+/// What the API is like after a run that ends before the other routes. `restored`: as for [`harmful`].
+async fn end(
+    cx: &Context,
+    target: &ApiTarget,
+    restored: Result<Restored, ResourceError>,
+) -> String {
+    let restored = match restored {
+        Ok(restored) => restored.describe(),
+        Err(error) => return format!("what was changed could not be restored: {error}"),
+    };
+    match still_served::look(cx, target).await {
+        Ok(None) => format!("{restored}, and no other route was changed"),
+        Ok(Some(served)) => format!("{restored}, but {}", served.describe()),
+        Err(error) => {
+            format!("{restored}, and it is not known whether the stage serves that: {error}")
+        }
     }
 }
 
@@ -175,12 +255,7 @@ async fn restore_first(
     before: &Method,
     authorizer_id: &str,
 ) -> Result<Restored, ResourceError> {
-    let now = Method {
-        authorization: AuthorizationType::Custom,
-        authorizer_id: Some(authorizer_id.to_owned()),
-        scopes: Vec::new(),
-        ..before.clone()
-    };
+    let now = before.asking(authorizer_id);
     restore_method(cx, target.api(), before, &now).await?;
     let rest = restore_unproved(cx, target, actual).await?;
     Ok(Restored {
