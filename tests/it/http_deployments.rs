@@ -111,6 +111,20 @@ fn an_automatic_deployment_that_is_listed_late_is_not_one_of_others() {
     });
 }
 
+/// Another user has changed the API a moment before.
+#[test]
+fn an_edit_that_is_about_to_be_deployed_automatically_needs_no_consent() {
+    let (aws, here) = orders(true);
+    aws.post("config", &json!({"delay": {"deployment-automatic": 2}}));
+    let theirs = json!({"ApiId": id(&aws.account()), "RouteKey": "OPTIONS /theirs"});
+    aws.call("apigatewayv2", "CreateRoute", theirs);
+    here.succeed(&UP);
+    aws.post("advance", &json!({"seconds": 3}));
+    let served = served(&aws.account(), "prod");
+    assert_eq!(served["GET /orders"], OURS);
+    assert_eq!(served["OPTIONS /theirs"], "NONE");
+}
+
 /// One that is pending when automatic deployment is turned off might still be served, after the routes have switched.
 #[test]
 fn a_stage_is_frozen_after_its_pending_automatic_deployments() {

@@ -58,10 +58,15 @@ pub async fn look(
         // Of a frozen stage, the edits of others are deployed in any case.
         Protocol::Http if automatic::is_left_frozen(cx, target).await? => return Ok(Vec::new()),
         Protocol::Http => {
+            let stage = api_gateway::stage(cx, target).await?;
+            // Their automatic deployment may be pending.
+            if !(*stage).as_ref().is_some_and(may_wait) {
+                return Ok(Vec::new());
+            }
             let is_our_uri = |uri: &str| api_authorizer::is_ours(cx, uri);
             return match http::pending::look(cx, target, &methods, is_our_uri).await? {
                 Some(changes) => Ok(changes),
-                None => of_unexported(cx, target).await,
+                None => Ok(vec![unlisted(target)]),
             };
         }
         // Its draft cannot be compared with a deployment.
@@ -107,13 +112,6 @@ pub async fn look(
         export: (*export).as_ref(),
     };
     Ok(edits(&sides, &ours))
-}
-
-/// The undeployed edits of an HTTP API that API Gateway does not export.
-async fn of_unexported(cx: &Context, target: &ApiTarget) -> Result<Vec<String>, ResourceError> {
-    let stage = api_gateway::stage(cx, target).await?;
-    let waits = (*stage).as_ref().is_some_and(may_wait);
-    Ok(waits.then(|| unlisted(target)).into_iter().collect())
 }
 
 /// Whether edits may wait for a deployment to the stage: automatic deployment leaves none, unless it failed.
