@@ -88,7 +88,7 @@ fn why_stuck(actual: &Actual, all: &[Deployment]) -> Option<&'static str> {
             "changes of others were published with this stack's deployment"
         }
         Some(head) if head.previous_deployment.is_none() => {
-            "another user has deployed it between two deployments of this stack"
+            "no deployment without the authorizer is known to which it could return"
         }
         Some(_) => "the deployment that it served before the stack no longer exists",
     })
