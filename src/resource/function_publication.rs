@@ -219,20 +219,20 @@ pub async fn move_back(cx: &Context, needed: StillNeeded) -> Result<Vec<MovedBac
         let (Some(alias), Some(to)) = (&actual.versions.alias, actual.versions.former()) else {
             continue;
         };
-        if needed.stays && actual.versions.reads_fewer_places(to) {
-            let text = format!(
-                "version {to} of the {} stays previous: a stage could not be moved, and that version does not read the credentials that it asks for",
-                actual.id.name
-            );
-            cx.finding(&actual.id, NoticeCode::StageStillAsks, text);
-            continue;
-        }
-        if needed.refuses_keyless && actual.versions.observes_again(to) {
-            let text = format!(
-                "version {to} of the {} stays previous: it observes, and the stage refuses requests without a key",
-                actual.id.name
-            );
-            cx.finding(&actual.id, NoticeCode::StillObserves, text);
+        let versions = &actual.versions;
+        let kept = if needed.stays && versions.reads_fewer_places(to) {
+            let why = "a stage could not be moved, and that version does not read the credentials that it asks for";
+            Some((NoticeCode::StageStillAsks, why))
+        } else if needed.refuses_keyless && versions.observes_again(to) {
+            let why = "it observes, and the stage refuses requests without a key";
+            Some((NoticeCode::StillObserves, why))
+        } else {
+            None
+        };
+        if let Some((code, why)) = kept {
+            let name = &actual.id.name;
+            let text = format!("version {to} of the {name} stays previous: {why}");
+            cx.finding(&actual.id, code, text);
             continue;
         }
         move_alias(&cx, &actual.function.name, to, None).await?;

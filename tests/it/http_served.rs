@@ -77,7 +77,7 @@ fn down_keeps_the_authorizer_while_the_restored_routes_are_not_deployed() {
     here.succeed(&UP);
     failing(&aws, true);
     watch(&aws);
-    // Also the next run: the record of what is to be restored stays.
+    // The next run is refused, too: the record of the original routes is kept.
     for _ in 0..2 {
         let down = here.run(&DOWN);
         assert_eq!(down.code, Some(5), "{}", down.stderr);
